@@ -1,0 +1,1 @@
+//! Integer model, instruction set and program of the accelerator core

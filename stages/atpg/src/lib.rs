@@ -1,0 +1,1 @@
+//! Stage 'atpg' of the shipped flow

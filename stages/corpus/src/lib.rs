@@ -1,0 +1,1 @@
+//! Stage 'corpus' of the shipped flow

@@ -1,0 +1,1 @@
+//! Stage 'cosim' of the shipped flow

@@ -1,0 +1,1 @@
+//! Stage 'csim' of the shipped flow

@@ -1,0 +1,1 @@
+//! Stage 'cts' of the shipped flow

@@ -1,0 +1,1 @@
+//! Stage 'evaluate' of the shipped flow

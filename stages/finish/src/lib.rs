@@ -1,0 +1,1 @@
+//! Stage 'finish' of the shipped flow

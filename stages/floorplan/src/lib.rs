@@ -1,0 +1,1 @@
+//! Stage 'floorplan' of the shipped flow

@@ -1,0 +1,1 @@
+//! Stage 'gatesim' of the shipped flow

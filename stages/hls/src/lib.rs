@@ -1,0 +1,1 @@
+//! Stage 'hls' of the shipped flow

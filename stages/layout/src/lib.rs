@@ -1,0 +1,1 @@
+//! LEF, DEF, GDS, technology and geometry

@@ -1,0 +1,1 @@
+//! Stage 'liberty' of the shipped flow

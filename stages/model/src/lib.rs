@@ -1,0 +1,1 @@
+//! GPT model, tokenisers, quantisation arithmetic in floating point

@@ -1,0 +1,1 @@
+//! Verilog netlists, Liberty libraries, logic and fault simulation

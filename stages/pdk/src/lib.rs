@@ -1,0 +1,1 @@
+//! Stage 'pdk' of the shipped flow

@@ -1,0 +1,1 @@
+//! Stage 'place' of the shipped flow

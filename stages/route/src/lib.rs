@@ -1,0 +1,1 @@
+//! Stage 'route' of the shipped flow

@@ -1,0 +1,1 @@
+//! Stage 'smoothquant' of the shipped flow

@@ -1,1 +1,6 @@
-//! Integer model, instruction set and program of the accelerator core
+//! Integer model, instruction set and program of the accelerator core.
+mod error;
+mod quant;
+
+pub use error::AccelError;
+pub use quant::*;

@@ -24,7 +24,7 @@ pub struct QuantLinear {
     pub cols: usize,
     /// Row-major, rows × cols, −127…127.
     pub weight: Vec<i8>,
-    /// Real value of one step of a weight, for each row.
+    /// Real value of one step of a weight, for each row. A row of zeros needs a small one (1e-6): its bias is a multiple of it.
     pub scale: Vec<f32>,
     /// Real bias for each row; used as an int32 multiple of (input scale · row scale).
     pub bias: Vec<f32>,
@@ -73,8 +73,8 @@ pub struct QuantLayer {
     pub down: QuantLinear,
 }
 
-/// Real value of one step of the int16 input of GELU: ±32 in all models.
-pub const GELU_INPUT_SCALE: f32 = 1.0 / 1024.0;
+/// Real value of one step of the int16 input of GELU, in all models.
+pub const GELU_INPUT_SCALE: f32 = 1.0 / 256.0;
 
 /// A whole GPT: token and position tables, blocks, final norm, head.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -295,7 +295,8 @@ pub fn quantise_linear(matrix: &[f32], rows: usize, cols: usize, bias: Vec<f32>)
     for row in 0..rows {
         let values = &matrix[row * cols..(row + 1) * cols];
         let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-        let step = if largest > 0.0 { largest / 127.0 } else { 1.0 };
+        // A row of zeros still needs a fine step: its bias is a multiple of it.
+        let step = if largest > 0.0 { largest / 127.0 } else { 1e-6 };
         scale.push(step);
         weight.extend(values.iter().map(|value| (value / step).round().clamp(-127.0, 127.0) as i8));
     }

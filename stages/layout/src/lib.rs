@@ -8,6 +8,7 @@ mod error;
 pub mod gds;
 pub mod geom;
 pub mod lef;
+pub mod ports;
 pub mod shapes;
 pub mod tech;
 mod words;

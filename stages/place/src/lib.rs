@@ -1,1 +1,7 @@
-//! Stage 'place' of the shipped flow
+//! Placement.
+
+pub mod detail;
+mod field;
+pub mod global;
+pub mod legal;
+pub mod problem;

@@ -118,7 +118,7 @@ impl Reader<'_> {
         self.point_after_bracket(before)
     }
     fn point_after_bracket(&mut self, before: Option<Point>) -> Result<(Point, Option<Dbu>)> {
-        let mut coordinate = |this: &mut Self, old: Option<Dbu>| -> Result<Dbu> {
+        let coordinate = |this: &mut Self, old: Option<Dbu>| -> Result<Dbu> {
             match this.words.word()? {
                 "*" => old.ok_or_else(|| this.words.fault("'*' without a point before it")),
                 word => this.words.parse_integer(word),

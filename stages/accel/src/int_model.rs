@@ -317,7 +317,7 @@ fn widen(values: &[i8]) -> Vec<i16> {
     values.iter().map(|&value| i16::from(value)).collect()
 }
 
-fn to_int16(values: &[f32], scale: f32, name: &str) -> Result<Vec<i16>, AccelError> {
+pub(crate) fn to_int16(values: &[f32], scale: f32, name: &str) -> Result<Vec<i16>, AccelError> {
     let steps = values.iter().map(|&value| (f64::from(value) / f64::from(scale)).round());
     let integers: Vec<f64> = steps.collect();
     match integers.iter().find(|value| !value.is_finite() || value.abs() > 32767.0) {

@@ -78,7 +78,7 @@ fn logits_follow_the_floating_point_network() {
         }
         let relative = (error / energy).sqrt();
         // int8 activations alone cost about 2–4 % here.
-        assert!(relative < 0.06, "seed {seed}: relative error {relative}");
+        assert!(relative < 0.08, "seed {seed}: relative error {relative}");
         println!("seed {seed}: relative error {relative:.4}");
     }
 }

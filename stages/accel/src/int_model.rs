@@ -424,9 +424,9 @@ fn int_attention(layer: &QuantLayer, dims: &Dims, what: &str) -> Result<IntAtten
     let name = |part: &str| format!("{what} / {part}");
     let normal = f64::from(layer.norm1.scale);
     let (q, k, v) = (f64::from(layer.q_scale), f64::from(layer.k_scale), f64::from(layer.v_scale));
-    // Scores in octaves: exp(x) = 2^(x / ln 2). As many fraction bits as the format allows, 9 at most.
+    // Scores in octaves: exp(x) = 2^(x / ln 2). Seven fraction bits where the format allows: scores then reach ±256 octaves.
     let octave = q * k / (layer.head_dim as f64).sqrt() / std::f64::consts::LN_2;
-    let bits = (3..=9).rev().find(|&bits| octave * f64::from(1 << bits) < 0.99).unwrap_or(3);
+    let bits = (3..=7).rev().find(|&bits| octave * f64::from(1 << bits) < 0.99).unwrap_or(3);
     let score = Requant::fit(octave * f64::from(1 << bits), 0.0, &name("scores"))?;
     // The multiplier is 2¹⁵·gain·127/Σp with gain in (½, 1], and Σp ≥ 127: mix = Σpv·127·gain/Σp/2^s.
     let ratio = v / f64::from(layer.mix_scale) / 127.0;

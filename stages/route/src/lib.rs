@@ -1,1 +1,76 @@
-//! Stage 'route' of the shipped flow
+//! Stage `route`: detailed routing of all signal nets on met1 to met4 for sky130_fd_sc_hd.
+//!
+//! [`problem`] reads the placed design, [`field`] turns what is fixed into owners of lattice nodes, [`access`] finds legal
+//! contacts to every pin, [`negotiate`] routes all nets with [`search`] until none collide, [`wiring`] draws
+//! them, [`check`] tests every rule on the drawn masks, [`patch`] repairs, and [`flow`] repeats that until nothing is left.
+
+mod access;
+mod cells;
+mod check;
+mod field;
+mod flow;
+mod lattice;
+mod negotiate;
+mod output;
+mod patch;
+mod problem;
+mod route;
+mod rules;
+mod scan;
+mod search;
+mod union_find;
+mod wiring;
+
+use nanoflow_layout::def::Design;
+use nanoflow_layout::gds::Library;
+use nanoflow_layout::lef::Tech;
+use nanoflow_layout::LayoutError;
+use nanoflow_sdk::{Context, Stage, StageError};
+use serde::Deserialize;
+
+/// Parameters of the stage.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Rounds of rip-up and reroute before it gives up.
+    pub rounds: usize,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { rounds: 80 }
+    }
+}
+
+pub struct Route;
+
+/// The stage, to be registered.
+#[must_use]
+pub fn stage() -> &'static dyn Stage {
+    &Route
+}
+
+impl Stage for Route {
+    fn id(&self) -> &'static str {
+        "route"
+    }
+    fn about(&self) -> &'static str {
+        "routes all signal nets on met1 to met4 until no rule is broken"
+    }
+    fn run(&self, ctx: &mut Context) -> Result<(), StageError> {
+        let params: Params = ctx.params()?;
+        let bad = |error: LayoutError| StageError::input(error.to_string());
+        let mut design = Design::load(ctx.input("def")?).map_err(bad)?;
+        let pdk = ctx.input("pdk")?.to_path_buf();
+        let lef = Tech::load_pdk(&pdk).map_err(bad)?;
+        let gds = Library::read(pdk.join("sky130_fd_sc_hd.gds")).map_err(|error| StageError::input(error.to_string()))?;
+        let problem = problem::Problem::new(&design, &lef, &gds)?;
+        let threads = ctx.threads();
+        let mut router = flow::Router::new(&problem, &params, threads)?;
+        let outcome = router.run(ctx)?;
+        output::metrics(ctx, &problem, &outcome);
+        output::verdict(&problem, &outcome)?;
+        output::write_routes(&mut design, &problem, &outcome);
+        design.save(ctx.output("def")?).map_err(bad)
+    }
+}

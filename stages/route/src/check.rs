@@ -1,0 +1,178 @@
+//! The exact checker: all shapes of the layout in bins, rules checked bin by bin.
+
+use std::collections::BTreeSet;
+
+use nanoflow_layout::{Dbu, Rect};
+
+use crate::problem::{Layer, Owner, Shape};
+use crate::rules::{Rules, SHORT};
+use crate::scan::{scan, Finding, Piece};
+
+/// A broken rule on a layer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    pub layer: Layer,
+    pub rule: &'static str,
+    pub rect: Rect,
+    pub owners: Vec<Owner>,
+}
+
+/// Side of a bin. Small enough for the raster of a window, large enough that few shapes lie in several.
+const BIN: Dbu = 6000;
+/// How far beyond a bin its window reaches: farther than the largest shape below its least area is long.
+const HALO: Dbu = 1600;
+
+pub struct Checker<'a> {
+    rules: &'a Rules,
+    die: Rect,
+    columns: usize,
+    rows: usize,
+    pub shapes: Vec<Shape>,
+    bins: Vec<Vec<u32>>,
+}
+
+impl<'a> Checker<'a> {
+    #[must_use]
+    pub fn new(rules: &'a Rules, die: Rect) -> Self {
+        let count = |length: Dbu| (length / BIN + 1).max(1) as usize;
+        let (columns, rows) = (count(die.width()), count(die.height()));
+        Self { rules, die, columns, rows, shapes: Vec::new(), bins: vec![Vec::new(); columns * rows] }
+    }
+
+    pub fn add(&mut self, shape: Shape) {
+        let index = self.shapes.len() as u32;
+        self.shapes.push(shape);
+        for bin in self.bins_of(shape.rect.grow(1)) {
+            self.bins[bin].push(index);
+        }
+    }
+
+    fn bins_of(&self, rect: Rect) -> impl Iterator<Item = usize> {
+        let clamp = |value: Dbu, low: Dbu, count: usize| ((value - low) / BIN).clamp(0, count as Dbu - 1) as usize;
+        let (x0, x1) = (clamp(rect.x0, self.die.x0, self.columns), clamp(rect.x1, self.die.x0, self.columns));
+        let (y0, y1) = (clamp(rect.y0, self.die.y0, self.rows), clamp(rect.y1, self.die.y0, self.rows));
+        let columns = self.columns;
+        (y0..=y1).flat_map(move |y| (x0..=x1).map(move |x| y * columns + x))
+    }
+
+    /// Indices of the shapes that touch `area`, each once, in rising order.
+    pub fn near(&self, area: Rect) -> Vec<u32> {
+        let mut found: Vec<u32> = self
+            .bins_of(area)
+            .flat_map(|bin| self.bins[bin].iter().copied())
+            .filter(|&index| self.shapes[index as usize].rect.touches(&area))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// All violations, with `threads` threads. The result does not depend on their number.
+    #[must_use]
+    pub fn all(&self, threads: usize) -> Vec<Violation> {
+        let bins: Vec<usize> = (0..self.bins.len()).collect();
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let found = std::sync::Mutex::new(BTreeSet::new());
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                scope.spawn(|| loop {
+                    let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let Some(&bin) = bins.get(index) else { break };
+                    let violations = self.bin(bin);
+                    if let Ok(mut found) = found.lock() {
+                        found.extend(violations);
+                    }
+                });
+            }
+        });
+        found.into_inner().map(|set| set.into_iter().collect()).unwrap_or_default()
+    }
+
+    fn bin(&self, bin: usize) -> Vec<Violation> {
+        let (x, y) = ((bin % self.columns) as Dbu, (bin / self.columns) as Dbu);
+        let corner = (self.die.x0 + x * BIN, self.die.y0 + y * BIN);
+        let core = Rect { x0: corner.0, y0: corner.1, x1: corner.0 + BIN, y1: corner.1 + BIN };
+        self.window(core, &[])
+    }
+
+    /// Violations whose middle lies in `core`, with `extra` shapes added.
+    #[must_use]
+    pub fn window(&self, core: Rect, extra: &[Shape]) -> Vec<Violation> {
+        let outer = core.grow(HALO);
+        let mut shapes: Vec<Shape> = self.near(outer).iter().map(|&index| self.shapes[index as usize]).collect();
+        shapes.extend(extra);
+        let mut found = Vec::new();
+        for k in 0..self.rules.metals.len() {
+            self.metal(k, core, outer, &shapes, &mut found);
+            self.cuts(k, core, &shapes, &mut found);
+        }
+        found
+    }
+
+    /// As [`Checker::window`], for one metal.
+    #[must_use]
+    pub fn metal_window(&self, k: usize, core: Rect, extra: &[Shape]) -> Vec<Violation> {
+        let outer = core.grow(HALO);
+        let mut shapes: Vec<Shape> = self.near(outer).iter().map(|&index| self.shapes[index as usize]).collect();
+        shapes.extend(extra);
+        let mut found = Vec::new();
+        self.metal(k, core, outer, &shapes, &mut found);
+        found
+    }
+
+    fn metal(&self, k: usize, core: Rect, outer: Rect, shapes: &[Shape], found: &mut Vec<Violation>) {
+        let on: Vec<Piece> = shapes.iter().filter(|s| s.layer == Layer::Metal(k)).map(|s| (s.rect, s.owner, s.routed)).collect();
+        let mut findings = scan(&self.rules.metals[k], outer, &on);
+        self.huge(k, &on, &mut findings);
+        let kept = findings.into_iter().filter(|finding| in_core(core, finding.rect));
+        found.extend(kept.map(|Finding { rule, rect, owners }| Violation { layer: Layer::Metal(k), rule, rect, owners }));
+    }
+
+    /// Wider spacing next to huge metal.
+    fn huge(&self, k: usize, on: &[Piece], findings: &mut Vec<Finding>) {
+        let rule = &self.rules.metals[k];
+        for (rect, owner, _) in on {
+            let space = self.rules.space_of(k, *rect);
+            if space == rule.space {
+                continue;
+            }
+            for (other, other_owner, routed) in on {
+                let distance = rect.distance_squared(other);
+                if *routed && owner != other_owner && distance > 0 && distance < i64::from(space).pow(2) {
+                    findings.push(Finding { rule: rule.rule.huge, rect: *other, owners: vec![*owner, *other_owner] });
+                }
+            }
+        }
+    }
+
+    fn cuts(&self, k: usize, core: Rect, shapes: &[Shape], found: &mut Vec<Violation>) {
+        let rule = &self.rules.cuts[k];
+        let mut on: Vec<&Shape> = shapes.iter().filter(|s| s.layer == Layer::Cut(k)).collect();
+        on.sort_unstable_by_key(|shape| (shape.rect, shape.owner, shape.routed));
+        for (i, a) in on.iter().enumerate() {
+            for b in &on[i + 1..] {
+                if b.rect.x0 - a.rect.x1 >= rule.space {
+                    break;
+                }
+                let near = a.rect.distance_squared(&b.rect) < i64::from(rule.space).pow(2);
+                if !near || a.rect == b.rect && a.owner == b.owner || !(a.routed || b.routed) {
+                    continue;
+                }
+                let name = if a.owner != b.owner && a.rect.overlaps(&b.rect) { SHORT } else { rule.rule };
+                let rect = a.rect.union(&b.rect);
+                if in_core(core, rect) {
+                    let mut owners = vec![a.owner, b.owner];
+                    owners.sort_unstable();
+                    owners.dedup();
+                    found.push(Violation { layer: Layer::Cut(k), rule: name, rect, owners });
+                }
+            }
+        }
+    }
+}
+
+/// Each violation belongs to one bin: the one with its middle.
+fn in_core(core: Rect, rect: Rect) -> bool {
+    let middle = rect.center();
+    (core.x0..core.x1).contains(&middle.x) && (core.y0..core.y1).contains(&middle.y)
+}

@@ -1,0 +1,190 @@
+//! The whole of routing: negotiate, check exactly, repair, rip up what violates, mend antennas, until nothing is left.
+
+use nanoflow_layout::Rect;
+use nanoflow_sdk::{Context, StageError};
+
+use crate::access::{AccessFinder, Gate};
+use crate::check::{Checker, Violation};
+use crate::field::{Field, Spot};
+use crate::lattice::Node;
+use crate::negotiate::{Negotiation, Schedule};
+use crate::patch;
+use crate::problem::{Layer, Problem, Shape};
+use crate::rules::WIRE_LAYERS;
+use crate::search::Costs;
+use crate::wiring::Wiring;
+use crate::Params;
+
+/// What routing achieved.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    pub wirings: Vec<Wiring>,
+    pub violations: Vec<Violation>,
+    pub rounds: usize,
+    /// Conflicts that negotiation left, counted where two nets are too near on the lattice.
+    pub overflow: usize,
+}
+
+pub struct Router<'a, 'b> {
+    problem: &'b Problem<'a>,
+    negotiation: Negotiation<'b>,
+    fixed: Vec<Shape>,
+    threads: usize,
+    params: &'b Params,
+    rounds: usize,
+}
+
+/// Repairs of repairs are tried so often.
+const REPAIR_PASSES: usize = 4;
+/// What a violation leaves behind on the nodes near it, in nm.
+const VIOLATION_HISTORY: u32 = 4000;
+
+impl<'a, 'b> Router<'a, 'b> {
+    /// # Errors
+    /// A design failure when a terminal cannot be reached.
+    pub fn new(problem: &'b Problem<'a>, params: &'b Params, threads: usize) -> Result<Self, StageError> {
+        let mut fixed = problem.cell_shapes();
+        fixed.extend(&problem.fixed);
+        let field = Field::new(problem, &fixed);
+        let gates = find_gates(problem, &field, &fixed)?;
+        let mut negotiation = Negotiation::new(field, &problem.rules, Costs::default(), Schedule::default(), threads);
+        negotiation.set_gates(gates, &|_| false);
+        Ok(Self { problem, negotiation, fixed, threads, params, rounds: 0 })
+    }
+
+    /// # Errors
+    /// A design failure when a net has no way at all.
+    pub fn run(&mut self, ctx: &mut Context) -> Result<Outcome, StageError> {
+        let mut todo = self.negotiation.missing();
+        let mut outcome;
+        loop {
+            let overflow = self.negotiate(ctx, &todo)?;
+            outcome = self.exact();
+            outcome.overflow = overflow;
+            outcome.rounds = self.rounds;
+            let note = format!("{} exact violations", outcome.violations.len());
+            ctx.progress(self.rounds as u64, self.params.rounds as u64, "round", &note);
+            if outcome.violations.is_empty() || self.rounds >= self.params.rounds {
+                return Ok(outcome);
+            }
+            todo = self.rip_up(&outcome.violations);
+        }
+    }
+
+    /// Rounds until no conflict is left on the lattice, or so few that only the exact check can tell.
+    fn negotiate(&mut self, ctx: &mut Context, first: &[usize]) -> Result<usize, StageError> {
+        let mut todo = first.to_vec();
+        let (mut best, mut stalled) = (usize::MAX, 0);
+        loop {
+            let started = std::time::Instant::now();
+            let round = self.negotiation.round(&todo, self.rounds > 4);
+            self.rounds += 1;
+            if let Some(&net) = self.negotiation.unroutable.first() {
+                return Err(self.no_way(net));
+            }
+            let note = format!("{} nets, {} conflicts in {} nets", round.routed, round.conflicts, round.nets.len());
+            if std::env::var_os("ROUTE_LOG").is_some() { eprintln!("round {} {note} batches {} visited {} {:?}", self.rounds, round.batches, self.negotiation.visited(), started.elapsed()); }
+            ctx.progress(self.rounds as u64, self.params.rounds as u64, "round", &note);
+            if round.conflicts < best {
+                (best, stalled) = (round.conflicts, 0);
+            } else {
+                stalled += 1;
+            }
+            if round.conflicts == 0 || self.rounds >= self.params.rounds || (stalled >= 3 && round.conflicts < 16) {
+                return Ok(round.conflicts);
+            }
+            todo = round.nets;
+        }
+    }
+
+    fn no_way(&self, net: usize) -> StageError {
+        let net = &self.problem.nets[net];
+        let place = self.negotiation_place(net);
+        StageError::design(format!("net '{}' has no way between its terminals{place}", net.name))
+            .hint("lower the utilisation of the floorplan, or move what blocks its pins")
+    }
+
+    fn negotiation_place(&self, net: &crate::problem::Net) -> String {
+        net.terminals
+            .iter()
+            .find_map(|terminal| match terminal {
+                crate::problem::Terminal::Pin { instance, .. } => Some(self.problem.instances[*instance].at),
+                crate::problem::Terminal::Port { shapes, .. } => shapes.first().map(|(_, rect)| rect.center()),
+            })
+            .map_or_else(String::new, |at| format!("; its first terminal is at ({}, {})", at.x, at.y))
+    }
+
+    /// Draws all routes, checks them against every rule, and repairs what a net does to itself.
+    fn exact(&self) -> Outcome {
+        let (problem, rules) = (self.problem, &self.problem.rules);
+        let lattice = &self.negotiation.field.lattice;
+        let mut wirings: Vec<Wiring> = Vec::with_capacity(problem.nets.len());
+        let mut checker = Checker::new(rules, problem.die);
+        self.fixed.iter().for_each(|shape| checker.add(*shape));
+        for (net, route) in self.negotiation.routes.iter().enumerate() {
+            let wiring = route.as_ref().map(|route| Wiring::new(lattice, rules, route)).unwrap_or_default();
+            wiring.shapes(rules, net as i32).into_iter().for_each(|shape| checker.add(shape));
+            wirings.push(wiring);
+        }
+        let mut violations = checker.all(self.threads);
+        for _ in 0..REPAIR_PASSES {
+            let patches = patch::repair(&mut checker, rules, &violations);
+            if patches.is_empty() {
+                break;
+            }
+            for (net, metal, rect) in patches {
+                wirings[net].patches.push((metal, rect));
+            }
+            violations = checker.all(self.threads);
+        }
+        Outcome { wirings, violations, ..Outcome::default() }
+    }
+
+    /// Nets that take part in violations; the places become dearer.
+    fn rip_up(&mut self, violations: &[Violation]) -> Vec<usize> {
+        let mut nets: Vec<usize> = Vec::new();
+        for violation in violations {
+            for net in violation.owners.iter().filter_map(|&owner| usize::try_from(owner).ok()) {
+                nets.push(net);
+                self.remember(net, violation);
+            }
+        }
+        nets.sort_unstable();
+        nets.dedup();
+        nets
+    }
+
+    fn remember(&mut self, net: usize, violation: &Violation) {
+        let lattice = self.negotiation.field.lattice;
+        let Some(route) = self.negotiation.routes.get(net).and_then(Option::as_ref) else { return };
+        let (low, high) = match violation.layer {
+            Layer::Metal(k) => (k, k),
+            Layer::Cut(k) => (k.saturating_sub(1), k),
+        };
+        let near: Rect = violation.rect.grow(200);
+        let nodes: Vec<Node> = route
+            .nodes
+            .iter()
+            .copied()
+            .filter(|&node| (low..=high.min(WIRE_LAYERS - 1)).contains(&lattice.split(node).0) && near.contains(lattice.point(node)))
+            .collect();
+        for node in nodes {
+            self.negotiation.field.remember(Spot::Wire(node), VIOLATION_HISTORY);
+            if (node as usize) < lattice.plane {
+                self.negotiation.field.remember(Spot::Pad(node), VIOLATION_HISTORY);
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn negotiation(&self) -> &Negotiation<'b> {
+        &self.negotiation
+    }
+}
+
+fn find_gates(problem: &Problem, field: &Field, fixed: &[Shape]) -> Result<Vec<Vec<Gate>>, StageError> {
+    let mut checker = Checker::new(&problem.rules, problem.die);
+    fixed.iter().for_each(|shape| checker.add(*shape));
+    let mut finder = AccessFinder::new(problem, &checker);
+    (0..problem.nets.len()).map(|net| finder.gates(field, net)).collect()
+}

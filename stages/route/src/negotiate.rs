@@ -1,0 +1,271 @@
+//! Negotiated congestion: all nets are routed, wires that collide make their places dearer, the colliding nets are
+//! routed again, until none collide (McMurchie and Ebeling, PathFinder, FPGA 1995).
+//!
+//! Only nets in conflict are routed again. Nets are taken in one fixed order, in batches whose windows do not touch, so the
+//! result does not depend on the number of threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+
+use crate::access::Gate;
+use crate::field::{Field, Spot};
+use crate::lattice::Window;
+use crate::route::Route;
+use crate::rules::Rules;
+use crate::search::{route_net, Costs, Scratch, Task};
+
+/// How the pressure on shared places rises.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Schedule {
+    pub first_pressure: u32,
+    pub growth_percent: u32,
+    pub most_pressure: u32,
+    /// What a conflict leaves behind at its place, at least.
+    pub least_history: u32,
+    /// Columns and rows that a net's window reaches beyond its terminals, at first and at most after conflicts.
+    pub margin: usize,
+    pub most_margin: usize,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { first_pressure: 500, growth_percent: 150, most_pressure: 20_000, least_history: 300, margin: 12, most_margin: 48 }
+    }
+}
+
+pub struct Negotiation<'a> {
+    pub field: Field,
+    rules: &'a Rules,
+    costs: Costs,
+    schedule: Schedule,
+    gates: Vec<Vec<Gate>>,
+    pub routes: Vec<Option<Route>>,
+    margins: Vec<usize>,
+    boxes: Vec<Option<Window>>,
+    /// Position of each net in the order of routing: short nets first.
+    rank: Vec<usize>,
+    pressure: u32,
+    scratch: Vec<Scratch>,
+    /// Nets that no window can route.
+    pub unroutable: Vec<usize>,
+}
+
+/// What one round left.
+#[derive(Debug, Clone, Default)]
+pub struct Round {
+    pub routed: usize,
+    pub batches: usize,
+    pub conflicts: usize,
+    /// Nets in conflict, in the order of routing.
+    pub nets: Vec<usize>,
+}
+
+impl<'a> Negotiation<'a> {
+    #[must_use]
+    pub fn new(field: Field, rules: &'a Rules, costs: Costs, schedule: Schedule, threads: usize) -> Self {
+        Self {
+            field,
+            rules,
+            costs,
+            schedule,
+            gates: Vec::new(),
+            routes: Vec::new(),
+            margins: Vec::new(),
+            boxes: Vec::new(),
+            rank: Vec::new(),
+            pressure: schedule.first_pressure,
+            scratch: (0..threads.max(1)).map(|_| Scratch::default()).collect(),
+            unroutable: Vec::new(),
+        }
+    }
+
+    /// Sets the terminals of all nets; nets that had a route keep it if `keep` says so.
+    pub fn set_gates(&mut self, gates: Vec<Vec<Gate>>, keep: &dyn Fn(usize) -> bool) {
+        let lattice = self.field.lattice;
+        self.boxes = gates.iter().map(|gates| bounding(&lattice, gates)).collect();
+        let old: Vec<Option<Route>> = std::mem::take(&mut self.routes);
+        self.routes = vec![None; gates.len()];
+        self.margins.resize(gates.len(), self.schedule.margin);
+        for (net, route) in old.into_iter().enumerate() {
+            match route {
+                Some(route) if keep(net) => self.routes[net] = Some(route),
+                Some(route) => self.field.remove(&route),
+                None => {}
+            }
+        }
+        let mut order: Vec<usize> = (0..gates.len()).collect();
+        let size = |net: usize| self.boxes[net].map_or(0, |b| (b.x1 - b.x0) * 23 + (b.y1 - b.y0) * 34);
+        order.sort_by_key(|&net| (size(net), net));
+        self.rank = vec![0; gates.len()];
+        for (rank, net) in order.into_iter().enumerate() {
+            self.rank[net] = rank;
+        }
+        self.gates = gates;
+    }
+
+    /// Nets that need wires and have none, in order.
+    #[must_use]
+    pub fn missing(&self) -> Vec<usize> {
+        let mut nets: Vec<usize> = (0..self.gates.len()).filter(|&net| self.gates[net].len() > 1 && self.routes[net].is_none()).collect();
+        nets.sort_by_key(|&net| self.rank[net]);
+        nets
+    }
+
+    /// Sets the pressure back to its first value or raises it.
+    pub fn relax(&mut self, to: u32) {
+        self.pressure = to.max(self.schedule.first_pressure);
+    }
+
+    #[must_use]
+    pub fn visited(&self) -> u64 {
+        self.scratch.iter().map(|scratch| scratch.visited).sum()
+    }
+
+    /// Routes `nets` again and tells which nets are in conflict then.
+    pub fn round(&mut self, nets: &[usize], widen: bool) -> Round {
+        self.field.set_pressure(self.pressure);
+        let mut ordered = nets.to_vec();
+        ordered.sort_by_key(|&net| self.rank[net]);
+        ordered.dedup();
+        let mut round = Round { routed: ordered.len(), ..Round::default() };
+        self.unroutable.clear();
+        let mut pending = ordered;
+        while !pending.is_empty() {
+            round.batches += 1;
+            let (batch, mut rest) = self.batch(&pending);
+            for &net in &batch {
+                if let Some(route) = self.routes[net].take() {
+                    self.field.remove(&route);
+                }
+            }
+            let results = self.search(&batch);
+            for (net, route) in results {
+                match route {
+                    Some(route) => {
+                        self.field.commit(&route);
+                        self.routes[net] = Some(route);
+                    }
+                    None if self.window(net) == Some(self.whole()) => self.unroutable.push(net),
+                    None => {
+                        self.margins[net] = self.margins[net] * 2 + 8;
+                        rest.push(net);
+                    }
+                }
+            }
+            pending = rest;
+        }
+        self.judge(&mut round, widen);
+        self.pressure = (self.pressure * self.schedule.growth_percent / 100).min(self.schedule.most_pressure);
+        round
+    }
+
+    /// Finds all conflicts and makes their places dearer.
+    fn judge(&mut self, round: &mut Round, widen: bool) {
+        let mut spots: Vec<Spot> = Vec::new();
+        for net in 0..self.routes.len() {
+            let Some(route) = &self.routes[net] else { continue };
+            let found = self.field.conflicts(route);
+            if !found.is_empty() {
+                round.conflicts += found.len();
+                round.nets.push(net);
+                spots.extend(found);
+                if widen {
+                    self.margins[net] = (self.margins[net] + 2).min(self.schedule.most_margin.max(self.margins[net]));
+                }
+            }
+        }
+        let by = self.schedule.least_history.max(self.pressure / 4);
+        spots.into_iter().for_each(|spot| self.field.remember(spot, by));
+        round.nets.sort_by_key(|&net| self.rank[net]);
+    }
+
+    /// The first of the pending nets whose windows do not touch, and the rest in order.
+    fn batch(&self, pending: &[usize]) -> (Vec<usize>, Vec<usize>) {
+        const TILE: usize = 16;
+        let lattice = &self.field.lattice;
+        let (columns, rows) = (lattice.columns / TILE + 1, lattice.rows / TILE + 1);
+        let mut used = vec![false; columns * rows];
+        let (mut batch, mut rest) = (Vec::new(), Vec::new());
+        for &net in pending {
+            let Some(window) = self.window(net) else { continue };
+            // Two more: a wire forbids nodes that far from it.
+            let window = lattice.grow(window, 2);
+            let mut free = true;
+            for y in window.y0 / TILE..=window.y1 / TILE {
+                for tile in &mut used[y * columns + window.x0 / TILE..=y * columns + window.x1 / TILE] {
+                    free &= !*tile;
+                    *tile = true;
+                }
+            }
+            if free {
+                batch.push(net);
+            } else {
+                rest.push(net);
+            }
+        }
+        (batch, rest)
+    }
+
+    fn window(&self, net: usize) -> Option<Window> {
+        self.boxes[net].map(|window| self.field.lattice.grow(window, self.margins[net]))
+    }
+
+    fn whole(&self) -> Window {
+        let lattice = &self.field.lattice;
+        Window { x0: 0, y0: 0, x1: lattice.columns - 1, y1: lattice.rows - 1 }
+    }
+
+    /// Searches the nets of a batch, in parallel; results in the batch's order.
+    fn search(&mut self, batch: &[usize]) -> Vec<(usize, Option<Route>)> {
+        let mut all_scratch = std::mem::take(&mut self.scratch);
+        let task = Task { field: &self.field, rules: self.rules, costs: self.costs };
+        let one = |net: usize, scratch: &mut Scratch| {
+            let window = self.window(net)?;
+            route_net(&task, net, &self.gates[net], window, scratch)
+        };
+        let mut results: Vec<(usize, usize, Option<Route>)> = Vec::with_capacity(batch.len());
+        if all_scratch.len() == 1 || batch.len() < 4 {
+            if let Some(scratch) = all_scratch.first_mut() {
+                results.extend(batch.iter().enumerate().map(|(k, &net)| (k, net, one(net, scratch))));
+            }
+        } else {
+            let next = AtomicUsize::new(0);
+            let shared = Mutex::new(&mut results);
+            std::thread::scope(|scope| {
+                for scratch in &mut all_scratch {
+                    let (next, shared, one) = (&next, &shared, &one);
+                    scope.spawn(move || {
+                        let mut own = Vec::new();
+                        while let Some((k, &net)) = batch.get(next.load(Ordering::Relaxed)).and_then(|_| {
+                            let k = next.fetch_add(1, Ordering::Relaxed);
+                            batch.get(k).map(|net| (k, net))
+                        }) {
+                            own.push((k, net, one(net, scratch)));
+                        }
+                        if let Ok(mut shared) = shared.lock() {
+                            shared.extend(own);
+                        }
+                    });
+                }
+            });
+            results.sort_unstable_by_key(|result| result.0);
+        }
+        self.scratch = all_scratch;
+        results.into_iter().map(|(_, net, route)| (net, route)).collect()
+    }
+}
+
+/// The window around all entries of a net's terminals.
+fn bounding(lattice: &crate::lattice::Lattice, gates: &[Gate]) -> Option<Window> {
+    let mut around: Option<Window> = None;
+    for (node, _) in gates.iter().flat_map(|gate| &gate.entries) {
+        let (_, x, y) = lattice.split(*node);
+        around = Some(around.map_or(Window { x0: x, y0: y, x1: x, y1: y }, |w| Window {
+            x0: w.x0.min(x),
+            y0: w.y0.min(y),
+            x1: w.x1.max(x),
+            y1: w.y1.max(y),
+        }));
+    }
+    around
+}

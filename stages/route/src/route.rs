@@ -1,0 +1,44 @@
+//! The route of one net on the lattice.
+
+use nanoflow_layout::{Point, Rect};
+
+use crate::lattice::{Lattice, Node};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Route {
+    /// All nodes with metal of the net, sorted.
+    pub nodes: Vec<Node>,
+    /// Steps between neighbouring nodes; a step between layers is a via.
+    pub edges: Vec<(Node, Node)>,
+    /// Contacts to pins on li1.
+    pub contacts: Vec<Contact>,
+    /// Nodes of met1 that carry the pad of a contact or via, sorted.
+    pub pads: Vec<Node>,
+    /// Metal that joins a node to a port off the lattice.
+    pub links: Vec<(usize, Rect)>,
+    /// For each terminal a node that it is joined to.
+    pub terminal_nodes: Vec<Node>,
+}
+
+/// An mcon near a node of met1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Contact {
+    pub node: Node,
+    pub at: Point,
+}
+
+/// Wire length in nm and number of cuts by layer (mcon, via, via2, via3).
+#[must_use]
+pub fn measure(lattice: &Lattice, route: &Route) -> (i64, [usize; 4]) {
+    let mut cuts = [route.contacts.len(), 0, 0, 0];
+    let mut length = 0;
+    for &(a, b) in &route.edges {
+        let ((la, ..), (lb, ..)) = (lattice.split(a), lattice.split(b));
+        if la == lb {
+            length += lattice.point(a).distance(lattice.point(b));
+        } else if let Some(count) = cuts.get_mut(la.max(lb)) {
+            *count += 1;
+        }
+    }
+    (length, cuts)
+}

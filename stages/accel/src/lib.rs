@@ -8,6 +8,7 @@ mod int_model;
 pub mod isa;
 mod machine;
 pub mod npz;
+pub mod simulate;
 mod program;
 mod quant;
 

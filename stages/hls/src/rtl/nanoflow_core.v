@@ -65,6 +65,7 @@ module nanoflow_core #(
   reg       mode_mac, mode_weights, mode_hold, mode_fixed, mode_mask, mode_residual, mode_square, mode_count;
   reg [LANE_BITS-1:0] mode_lane, mode_last;
   reg       first, final_group, last_tile;
+  reg       discard;                              // the next word is the parameter of a skipped instruction
 
   wire [31:0] low = response_data[31:0];
   wire [31:0] high = response_data[63:32];
@@ -213,7 +214,7 @@ module nanoflow_core #(
     if (take) sent <= 1'b0;
     else if (accepted && reading) sent <= 1'b1;
     if (take && (state == ELEMENT || state == RESIDUAL || (state == MAC && got == 0))) x_word <= response_data;
-    sum <= state == PARAMETER ? {SUM_BITS{1'b0}} : shift_sum ? added >>> 1 : added;
+    sum <= state == PARAMETER ? {SUM_BITS{1'b0}} : shift_sum ? {added[SUM_BITS-1], added[SUM_BITS-1:1]} : added;
     if (state == MULTIPLY || state == SHIFT || state == CLEAR) step <= step + 1'b1;
 
     case (state)
@@ -224,13 +225,16 @@ module nanoflow_core #(
         asked <= 0;
         got <= 0;
         asked_all <= 1'b0;
+        discard <= 1'b0;
         row <= 16'd0;
         token <= token_data;
         program_pointer <= program_base;
         if (clear) {error, position} <= 0;
         if (token_valid && token_ready) state <= FETCH;
       end
-      FETCH: if (take && low[0]) begin
+      FETCH: if (take && discard) begin
+        discard <= 1'b0;
+      end else if (take && low[0]) begin
         mode_loop <= low[5:4];
         {mode_fixed, mode_hold, mode_weights, mode_mac} <= low[11:8];
         mode_second <= low[13:12];
@@ -239,7 +243,9 @@ module nanoflow_core #(
         {mode_count, mode_square, mode_residual, mode_mask} <= low[22:19];
         mode_lane <= low[23 +: LANE_BITS];
         mode_last <= low[27 +: LANE_BITS];
-      end else if (take && !skip) begin
+      end else if (take && skip) begin
+        discard <= low[1] && mode_hold;
+      end else if (take) begin
         case (low[3:2])
           POINT_X: x_pointer <= load_address;
           POINT_Y: y_pointer <= load_address;

@@ -1,0 +1,204 @@
+//! From the Verilog netlist to the components, pins and nets of a DEF design.
+
+use std::collections::BTreeSet;
+
+use nanoflow_layout::def::{Component, Design, Net, Pin, Terminal, Use};
+use nanoflow_layout::lef::{PinDirection, Tech};
+use nanoflow_layout::LayoutError;
+use nanoflow_netlist::liberty::Library;
+use nanoflow_netlist::{Direction, NetId, Netlist};
+
+const TIE_CELL: &str = "sky130_fd_sc_hd__conb_1";
+const PORT_BUFFER: &str = "sky130_fd_sc_hd__buf_1";
+/// Inputs that one tie cell holds; it is a resistor, so more would cost nothing but wire.
+const TIES_EACH: usize = 8;
+
+/// Builds the design's connectivity. Constants get tie cells; a net with several ports gets a buffer for each further port, since a
+/// wire has one name in the layout.
+///
+/// # Errors
+/// When a cell or pin is unknown to the LEF files.
+pub fn import(netlist: &Netlist, tech: &Tech, library: &Library) -> Result<Design, LayoutError> {
+    let mut design = Design {
+        name: netlist.name.clone(),
+        ..Design::default()
+    };
+    let mut nets: Vec<Net> = netlist
+        .nets
+        .iter()
+        .map(|net| Net {
+            name: net.name.clone(),
+            ..Net::default()
+        })
+        .collect();
+    for cell in &netlist.cells {
+        let component = design.components.len();
+        let master = tech.cell(&cell.kind)?;
+        let timing = library.cells.get(&cell.kind);
+        for (pin, net) in &cell.pins {
+            if master.pin(pin).is_none() {
+                return Err(LayoutError::Missing(format!(
+                    "instance '{}': cell '{}' has no pin '{pin}' in the LEF files",
+                    cell.name, cell.kind
+                )));
+            }
+            let net = &mut nets[net.index()];
+            net.terminals.push(Terminal::Pin {
+                component,
+                pin: pin.clone(),
+            });
+            if timing
+                .and_then(|cell| cell.pin(pin))
+                .is_some_and(|pin| pin.clock)
+            {
+                net.use_ = Use::Clock;
+            }
+        }
+        design
+            .components
+            .push(component_of(&cell.name, &cell.kind, None));
+    }
+    let mut names: BTreeSet<String> = design
+        .components
+        .iter()
+        .map(|component| component.name.clone())
+        .collect();
+    ports(netlist, &mut design, &mut nets, &mut names);
+    ties(netlist, &mut design, &mut nets, &mut names);
+    design.nets = nets
+        .into_iter()
+        .filter(|net| !net.terminals.is_empty())
+        .collect();
+    Ok(design)
+}
+
+fn component_of(name: &str, cell: &str, source: Option<&str>) -> Component {
+    Component {
+        name: name.into(),
+        cell: cell.into(),
+        placement: None,
+        source: source.map(str::to_string),
+        properties: Vec::new(),
+    }
+}
+
+/// A name that nothing has yet.
+fn free(names: &mut BTreeSet<String>, base: &str) -> String {
+    let mut name = base.to_string();
+    let mut count = 0;
+    while !names.insert(name.clone()) {
+        count += 1;
+        name = format!("{base}_{count}");
+    }
+    name
+}
+
+fn ports(
+    netlist: &Netlist,
+    design: &mut Design,
+    nets: &mut Vec<Net>,
+    names: &mut BTreeSet<String>,
+) {
+    let mut net_names: BTreeSet<String> = nets.iter().map(|net| net.name.clone()).collect();
+    let mut used: BTreeSet<NetId> = BTreeSet::new();
+    // Inputs first: they drive, and so keep their net.
+    let mut bits: Vec<(String, Direction, NetId)> = Vec::new();
+    for port in &netlist.ports {
+        for (place, net) in port.bits.iter().enumerate() {
+            let name = match port.range {
+                None => port.name.clone(),
+                Some((left, right)) => {
+                    let step = if left >= right { -1 } else { 1 };
+                    format!("{}[{}]", port.name, left + step * place as i64)
+                }
+            };
+            bits.push((name, port.direction, *net));
+        }
+    }
+    let drives: BTreeSet<NetId> = bits
+        .iter()
+        .filter(|(_, direction, _)| *direction == Direction::Input)
+        .map(|(_, _, net)| *net)
+        .collect();
+    for (name, direction, net) in bits {
+        let pin = design.pins.len();
+        let is_output = direction == Direction::Output;
+        let constant = netlist.nets[net.index()].constant.is_some();
+        let shared = is_output && (drives.contains(&net) || constant || !used.insert(net));
+        let net_name = if shared {
+            let instance = free(names, &format!("port_buffer_{}", design.components.len()));
+            let component = design.components.len();
+            design
+                .components
+                .push(component_of(&instance, PORT_BUFFER, Some("TIMING")));
+            nets[net.index()].terminals.push(Terminal::Pin {
+                component,
+                pin: "A".into(),
+            });
+            let own = free(&mut net_names, &name);
+            let terminals = vec![
+                Terminal::Port(pin),
+                Terminal::Pin {
+                    component,
+                    pin: "X".into(),
+                },
+            ];
+            nets.push(Net {
+                name: own.clone(),
+                terminals,
+                ..Net::default()
+            });
+            own
+        } else {
+            nets[net.index()].terminals.insert(0, Terminal::Port(pin));
+            nets[net.index()].name.clone()
+        };
+        let direction = match direction {
+            Direction::Input => PinDirection::Input,
+            Direction::Output => PinDirection::Output,
+            Direction::Inout => PinDirection::Inout,
+        };
+        let use_ = if shared {
+            Use::Signal
+        } else {
+            nets[net.index()].use_
+        };
+        design.pins.push(Pin {
+            name,
+            net: net_name,
+            direction,
+            use_,
+            special: false,
+            ports: Vec::new(),
+        });
+    }
+}
+
+/// Replaces constant nets by nets of tie cells.
+fn ties(netlist: &Netlist, design: &mut Design, nets: &mut Vec<Net>, names: &mut BTreeSet<String>) {
+    let mut net_names: BTreeSet<String> = nets.iter().map(|net| net.name.clone()).collect();
+    for index in 0..netlist.nets.len() {
+        let Some(value) = netlist.nets[index].constant else {
+            continue;
+        };
+        let sinks = std::mem::take(&mut nets[index].terminals);
+        for group in sinks.chunks(TIES_EACH) {
+            let component = design.components.len();
+            let name = free(names, &format!("tie_{component}"));
+            design
+                .components
+                .push(component_of(&name, TIE_CELL, Some("TIMING")));
+            let pin = if value { "HI" } else { "LO" };
+            let mut terminals = group.to_vec();
+            terminals.push(Terminal::Pin {
+                component,
+                pin: pin.into(),
+            });
+            nets.push(Net {
+                name: free(&mut net_names, &name),
+                terminals,
+                ..Net::default()
+            });
+        }
+    }
+}

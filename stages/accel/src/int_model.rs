@@ -145,6 +145,17 @@ impl IntModel {
         })
     }
 
+    /// int8 multiplications of one token with an empty context, the matrices alone.
+    #[must_use]
+    pub fn multiplications(&self) -> usize {
+        let size = |matrix: &IntLinear| matrix.rows * matrix.cols;
+        let layers = self.layers.iter().map(|layer| {
+            let attention = layer.attention.as_ref().map_or(0, |a| size(&a.q) + size(&a.k) + size(&a.v));
+            attention + size(&layer.o) + size(&layer.up) + size(&layer.down)
+        });
+        layers.sum::<usize>() + size(&self.head)
+    }
+
     /// A fresh context.
     #[must_use]
     pub fn start(&self) -> IntState {

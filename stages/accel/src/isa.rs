@@ -26,6 +26,18 @@ impl Default for Hardware {
 }
 
 impl Hardware {
+    /// Reads the `hardware.json` that stage `hls` leaves beside what it generates.
+    ///
+    /// # Errors
+    /// [`AccelError::Io`](crate::AccelError::Io) or [`AccelError::File`](crate::AccelError::File).
+    pub fn read(path: &std::path::Path) -> Result<Self, crate::AccelError> {
+        let text = std::fs::read_to_string(path).map_err(|error| crate::AccelError::io(path, error))?;
+        let hardware: Self =
+            serde_json::from_str(&text).map_err(|error| crate::AccelError::file(path, error.to_string()))?;
+        hardware.validate()?;
+        Ok(hardware)
+    }
+
     /// log2 of the lanes.
     #[must_use]
     pub fn lane_bits(&self) -> u32 {

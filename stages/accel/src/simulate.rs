@@ -69,6 +69,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Writes the outcome as JSON.
+    ///
+    /// # Errors
+    /// [`AccelError::Io`].
+    pub fn write(&self, path: &Path) -> Result<(), AccelError> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| AccelError::file(path, error.to_string()))?;
+        std::fs::write(path, text + "\n").map_err(|error| AccelError::io(path, error))
+    }
+
     /// Mean clock cycles of a token.
     #[must_use]
     pub fn cycles_per_token(&self) -> f64 {
@@ -117,21 +126,18 @@ impl Simulation<'_> {
     /// [`AccelError::Tool`] when a simulator is missing, cannot compile the files or ends before the last token;
     /// differences are no error but part of the outcome.
     pub fn run(&self) -> Result<Outcome, AccelError> {
-        if self.program.info.lanes != self.hardware.lanes {
-            let (program, hardware) = (self.program.info.lanes, self.hardware.lanes);
-            return Err(AccelError::Program(format!("program.bin is for {program} lanes, the RTL has {hardware}")));
-        }
-        let (script, expected) = match self.expectations() {
+        check_lanes(self.program, &self.hardware)?;
+        let (script, expected) = match expectations(self.program, self.golden, &self.hardware, self.max_tokens, self.argmax) {
             Ok(both) => both,
             Err(difference) => return Ok(difference),
         };
         let memory = self.program.memory(noise());
         let words = memory.len() / self.hardware.lanes;
-        self.write("memory.hex", &hex_words(&memory, self.hardware.lanes))?;
-        self.write("script.hex", &script.iter().fold(String::new(), |text, line| text + &format!("{line:08x}\n")))?;
+        write(self.scratch, "memory.hex", &hex_words(&memory, self.hardware.lanes))?;
+        write(self.scratch, "script.hex", &script_text(&script))?;
         let entry = self.program.info.entry;
         let text = bench(&self.top, &self.hardware, words, script.len(), entry, &self.extra_ports);
-        self.write("nanoflow_bench.v", &text)?;
+        write(self.scratch, "nanoflow_bench.v", &text)?;
         let cycles = 40 * words as u64 * u64::from(self.latency.1 + 4) * 256 / u64::from(257 - self.stall.min(255));
         let mut arguments: Vec<String> = vec![
             "+memory=memory.hex".into(),
@@ -145,27 +151,20 @@ impl Simulation<'_> {
         match self.simulator {
             Simulator::Verilator => {
                 self.build_verilator()?;
-                run(self.scratch, &["./obj_dir/Vnanoflow_bench"], &arguments)?;
+                run(self.scratch, "./obj_dir/Vnanoflow_bench", &arguments)?;
             }
             Simulator::Icarus => {
-                self.write("clock.v", CLOCK)?;
+                write(self.scratch, "clock.v", CLOCK)?;
                 let mut command = vec!["-g2005", "-o", "bench.vvp", "-s", "nanoflow_clock", "clock.v", "nanoflow_bench.v"];
                 let files = self.file_names()?;
                 command.extend(files.iter().map(String::as_str));
                 tool("iverilog", "iverilog", self.scratch, &command)?;
                 arguments.insert(0, "bench.vvp".into());
                 arguments.insert(0, "-N".into());
-                run(self.scratch, &["vvp"], &arguments)?;
+                run(self.scratch, "vvp", &arguments)?;
             }
         }
-        let path = self.scratch.join("log.txt");
-        let text = std::fs::read_to_string(&path).map_err(|error| AccelError::io(&path, error))?;
-        log::compare(self.program, &expected, &text)
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<(), AccelError> {
-        let path = self.scratch.join(name);
-        std::fs::write(&path, text).map_err(|error| AccelError::io(&path, error))
+        read_log(self.scratch, self.program, &expected)
     }
 
     fn file_names(&self) -> Result<Vec<String>, AccelError> {
@@ -178,7 +177,7 @@ impl Simulation<'_> {
     }
 
     fn build_verilator(&self) -> Result<(), AccelError> {
-        self.write("main.cpp", MAIN)?;
+        write(self.scratch, "main.cpp", MAIN)?;
         let threads = self.threads.max(1).to_string();
         let mut command = vec!["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0"];
         command.extend(["--x-initial", "unique", "-CFLAGS", "-O1", "-j", &threads, "--top-module", "nanoflow_bench"]);
@@ -187,41 +186,87 @@ impl Simulation<'_> {
         command.extend(files.iter().map(String::as_str));
         tool("verilator", "verilator", self.scratch, &command)
     }
+}
 
-    /// The script and what it should give. Where already the program, carried out by the instruction-level machine, does not give
-    /// the golden vectors, that difference is the outcome.
-    fn expectations(&self) -> Result<(Vec<u32>, Vec<Expected>), Outcome> {
-        let mut machine = Machine::new(self.program, &self.hardware, noise());
-        let mut script = Vec::new();
-        let mut all = Vec::new();
-        let steps = self.golden.prompts.iter().enumerate().flat_map(|(prompt, steps)| {
-            steps.steps.iter().enumerate().map(move |(position, step)| (prompt, position, step, false))
-        });
-        let first = self.golden.prompts.iter().flat_map(|prompt| prompt.steps.first()).take(usize::from(self.argmax));
-        let argmax = first.map(|step| (0, 0, step, true));
-        for (prompt, position, step, argmax) in steps.take(self.max_tokens).chain(argmax) {
-            if position == 0 {
-                machine.clear();
-            }
-            let name = format!("prompt {prompt}, token {position}");
-            let fault = |error: &dyn std::fmt::Display| Outcome {
-                tokens: all.len(),
-                mismatches: 1,
-                first_difference: Some(format!("{name}: {error}")),
-                ..Outcome::default()
-            };
-            let found = machine.step(step.token).map_err(|error| fault(&error))?;
-            if let Some(difference) = program_difference(self.program, &found, step) {
-                return Err(fault(&difference));
-            }
-            script.push(u32::from(step.token) | u32::from(position == 0) << 16 | u32::from(argmax) << 17);
-            let logits = if argmax { vec![step.best as i16] } else { step.logits.clone() };
-            let position = position as u64 + 1;
-            all.push(Expected { name, argmax, logits, best: step.best, position, machine: found });
-        }
-        script.push(u32::MAX);
-        Ok((script, all))
+    /// The C++ of the core, compiled with g++ and run on the same script.
+#[derive(Debug, Clone)]
+pub struct CppSimulation<'a> {
+    /// Directory with the C++ files.
+    pub cpp: &'a Path,
+    pub hardware: Hardware,
+    pub program: &'a Program,
+    pub golden: &'a Golden,
+    pub max_tokens: usize,
+    pub scratch: &'a Path,
+}
+
+impl CppSimulation<'_> {
+    /// Compiles, runs and compares; cycles are 0.
+    ///
+    /// # Errors
+    /// As [`Simulation::run`].
+    pub fn run(&self) -> Result<Outcome, AccelError> {
+        check_lanes(self.program, &self.hardware)?;
+        let (script, expected) = match expectations(self.program, self.golden, &self.hardware, self.max_tokens, true) {
+            Ok(both) => both,
+            Err(difference) => return Ok(difference),
+        };
+        let memory = self.program.memory(noise());
+        let image = self.scratch.join("memory.bin");
+        std::fs::write(&image, &memory).map_err(|error| AccelError::io(&image, error))?;
+        write(self.scratch, "script.hex", &script_text(&script))?;
+        let cpp = std::path::absolute(self.cpp).map_err(|error| AccelError::io(self.cpp, error))?;
+        let file = |name: &str| cpp.join(name).to_string_lossy().into_owned();
+        let (core, bench) = (file("nanoflow_core.cpp"), file("nanoflow_tb.cpp"));
+        let command = ["-O2", "-std=c++11", "-Wno-unknown-pragmas", "-o", "nanoflow_tb", &core, &bench];
+        tool("g++", "g++", self.scratch, &command)?;
+        let words = (memory.len() / self.hardware.lanes).to_string();
+        let entry = self.program.info.entry.to_string();
+        let arguments = ["memory.bin".to_string(), words, "script.hex".into(), "log.txt".into(), entry];
+        run(self.scratch, "./nanoflow_tb", &arguments)?;
+        read_log(self.scratch, self.program, &expected)
     }
+}
+
+/// The script and what it should give. Where already the program, carried out by the instruction-level machine, does not give
+/// the golden vectors, that difference is the outcome.
+fn expectations(
+    program: &Program,
+    golden: &Golden,
+    hardware: &Hardware,
+    max_tokens: usize,
+    argmax: bool,
+) -> Result<(Vec<u32>, Vec<Expected>), Outcome> {
+    let mut machine = Machine::new(program, hardware, noise());
+    let mut script = Vec::new();
+    let mut all = Vec::new();
+    let steps = golden.prompts.iter().enumerate().flat_map(|(prompt, steps)| {
+        steps.steps.iter().enumerate().map(move |(position, step)| (prompt, position, step, false))
+    });
+    let first = golden.prompts.iter().flat_map(|prompt| prompt.steps.first()).take(usize::from(argmax));
+    let argmax = first.map(|step| (0, 0, step, true));
+    for (prompt, position, step, argmax) in steps.take(max_tokens).chain(argmax) {
+        if position == 0 {
+            machine.clear();
+        }
+        let name = format!("prompt {prompt}, token {position}");
+        let fault = |error: &dyn std::fmt::Display| Outcome {
+            tokens: all.len(),
+            mismatches: 1,
+            first_difference: Some(format!("{name}: {error}")),
+            ..Outcome::default()
+        };
+        let found = machine.step(step.token).map_err(|error| fault(&error))?;
+        if let Some(difference) = program_difference(program, &found, step) {
+            return Err(fault(&difference));
+        }
+        script.push(u32::from(step.token) | u32::from(position == 0) << 16 | u32::from(argmax) << 17);
+        let logits = if argmax { vec![step.best as i16] } else { step.logits.clone() };
+        let position = position as u64 + 1;
+        all.push(Expected { name, argmax, logits, best: step.best, position, machine: found });
+    }
+    script.push(u32::MAX);
+    Ok((script, all))
 }
 
 /// The first operation whose values on the machine are not the golden ones.
@@ -262,6 +307,29 @@ fn describe(program: &Program, effects: &[Effect], index: usize) -> String {
     }
 }
 
+fn check_lanes(program: &Program, hardware: &Hardware) -> Result<(), AccelError> {
+    let (lanes, have) = (program.info.lanes, hardware.lanes);
+    if lanes == have {
+        return Ok(());
+    }
+    Err(AccelError::Program(format!("program.bin is for {lanes} lanes, the hardware has {have}")))
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), AccelError> {
+    let path = dir.join(name);
+    std::fs::write(&path, text).map_err(|error| AccelError::io(&path, error))
+}
+
+fn read_log(dir: &Path, program: &Program, expected: &[Expected]) -> Result<Outcome, AccelError> {
+    let path = dir.join("log.txt");
+    let text = std::fs::read_to_string(&path).map_err(|error| AccelError::io(&path, error))?;
+    log::compare(program, expected, &text)
+}
+
+fn script_text(script: &[u32]) -> String {
+    script.iter().fold(String::new(), |text, line| text + &format!("{line:08x}\n"))
+}
+
 fn hex_words(memory: &[u8], lanes: usize) -> String {
     let mut text = String::with_capacity(memory.len() * 2 + memory.len() / lanes);
     for word in memory.chunks(lanes) {
@@ -289,13 +357,13 @@ fn tool(program: &str, package: &str, dir: &Path, arguments: &[&str]) -> Result<
     Err(AccelError::Tool(format!("{program} failed: {cause}")))
 }
 
-fn run(dir: &Path, program: &[&str], arguments: &[String]) -> Result<(), AccelError> {
-    let path = if program[0].starts_with("./") { dir.join(program[0]) } else { PathBuf::from(program[0]) };
+fn run(dir: &Path, program: &str, arguments: &[String]) -> Result<(), AccelError> {
+    let path = if program.starts_with("./") { dir.join(program) } else { PathBuf::from(program) };
     let output = duct::cmd(&path, arguments).dir(dir).stderr_to_stdout().stdout_capture().unchecked().run();
-    let output = output.map_err(|error| AccelError::Tool(format!("{}: {error}", program[0])))?;
+    let output = output.map_err(|error| AccelError::Tool(format!("{}: {error}", program)))?;
     if !output.status.success() {
         eprintln!("{}", String::from_utf8_lossy(&output.stdout));
-        return Err(AccelError::Tool(format!("{}: the simulation failed with {}", program[0], output.status)));
+        return Err(AccelError::Tool(format!("{}: the simulation failed with {}", program, output.status)));
     }
     Ok(())
 }

@@ -1,0 +1,561 @@
+//! Characterises D flip-flops, with and without a scan multiplexer.
+
+use crate::bench::{Bench, Run, Stimulus};
+use crate::combinational::{
+    bit, capacitance, load_axis, strengths, vectors, Event, State, Vectors,
+};
+use crate::corner::{ramp, MAX_TRANSITION, MIN_LOAD};
+use crate::library::{Arc, Constraint, Edge, Input, Output, ScanRole, Sense, Table};
+use crate::logic::{FlipFlop, Logic};
+use crate::measure::{integral, Transition, Wave};
+use crate::spice::Waves;
+use crate::LibertyError;
+
+/// Transition of inputs that are not measured, ns.
+const QUIET_SLEW: f64 = 0.05;
+/// Time that a flip-flop is given to settle beyond the ramps, ns.
+const SETTLE: f64 = 1.2;
+/// A setup or hold time is where the delay from clock to output has grown by this part, as in the published library.
+const DEGRADATION: f64 = 0.10;
+/// Where setup and hold times are looked for, ns, and how often the range is halved: down to 6 ps.
+const SEARCH: (f64, f64) = (-0.9, 1.1);
+const HALVINGS: usize = 8;
+
+/// A flip-flop's pins by what they do.
+struct Pins {
+    clock: usize,
+    /// Data inputs; for each the values of the others (itself 0) such that the next state follows it, and whether it is inverted.
+    data: Vec<(usize, State, bool)>,
+}
+
+fn pins(cell: &str, logic: &Logic, flip_flop: &FlipFlop) -> Result<Pins, LibertyError> {
+    let position = |name: &str| logic.inputs.iter().position(|input| input == name);
+    let clock = position(&flip_flop.clock)
+        .ok_or_else(|| LibertyError::cell(cell, "its clock is no input"))?;
+    let value = |state: State| {
+        flip_flop
+            .next
+            .evaluate(&|name| position(name).is_some_and(|input| bit(state, input)))
+    };
+    let mut data = Vec::new();
+    for input in (0..logic.inputs.len()).filter(|input| *input != clock) {
+        let follows = (0..1 << logic.inputs.len()).find(|state: &State| {
+            !bit(*state, input)
+                && !bit(*state, clock)
+                && value(*state) != value(*state | 1 << input)
+        });
+        let state = follows.ok_or_else(|| {
+            LibertyError::cell(
+                cell,
+                format!("its next state never depends on '{}'", logic.inputs[input]),
+            )
+        })?;
+        data.push((input, state, value(state)));
+    }
+    Ok(Pins { clock, data })
+}
+
+/// Writes the stimuli of a flip-flop cycle by cycle.
+struct Script {
+    stimuli: Vec<Stimulus>,
+    clock: usize,
+    data: usize,
+    inverted: bool,
+    now: f64,
+}
+
+impl Script {
+    /// Clock low, data such that the next state is `next`.
+    fn new(logic: &Logic, pins: &Pins, data: (usize, State, bool), next: bool) -> Self {
+        let (data, state, inverted) = data;
+        let start = |input: usize| {
+            if input == data {
+                next != inverted
+            } else {
+                bit(state, input)
+            }
+        };
+        let stimuli = (0..logic.inputs.len())
+            .map(|input| Stimulus::constant(start(input)))
+            .collect();
+        Self {
+            stimuli,
+            clock: pins.clock,
+            data,
+            inverted,
+            now: 0.5,
+        }
+    }
+
+    fn ramp(&mut self, input: usize, at: f64, slew: f64, value: bool) -> f64 {
+        self.stimuli
+            .get_mut(input)
+            .map_or(at, |stimulus| stimulus.ramp(at, slew, value))
+    }
+
+    /// The data input goes so that the next state becomes `next`, then time to settle.
+    fn data(&mut self, slew: f64, next: bool) -> Event {
+        let (start, rising) = (self.now, next != self.inverted);
+        let middle = self.ramp(self.data, start, slew, rising);
+        self.now = start + ramp(slew) + SETTLE;
+        Event {
+            start,
+            middle,
+            end: self.now,
+            rising,
+        }
+    }
+
+    /// One edge of the clock and `wait` more.
+    fn clock(&mut self, slew: f64, rising: bool, wait: f64) -> Event {
+        let start = self.now;
+        let middle = self.ramp(self.clock, start, slew, rising);
+        self.now = start + ramp(slew) + wait;
+        Event {
+            start,
+            middle,
+            end: self.now,
+            rising,
+        }
+    }
+
+    fn pulse(&mut self) {
+        self.clock(QUIET_SLEW, true, SETTLE);
+        self.clock(QUIET_SLEW, false, SETTLE);
+    }
+
+    fn run(self, loads: Vec<f64>) -> Run {
+        Run {
+            stimuli: self.stimuli,
+            loads,
+            length: self.now,
+        }
+    }
+}
+
+fn transition(
+    bench: &Bench,
+    waves: &Waves,
+    time: &[f64],
+    rising: bool,
+    event: &Event,
+) -> Result<Option<Transition>, LibertyError> {
+    let output = bench
+        .outputs
+        .first()
+        .map(String::as_str)
+        .unwrap_or_default();
+    let value = bench.voltage(waves, output)?;
+    Ok(Wave {
+        time,
+        value: &value,
+        volts: bench.corner.volts,
+    }
+    .transition(rising, event.start, event.end))
+}
+
+/// Measures all arcs, capacitances and constraints of a flip-flop with one output.
+pub fn characterise(
+    bench: &Bench,
+    logic: &Logic,
+    flip_flop: &FlipFlop,
+    slews: &[f64],
+    load_count: usize,
+    constraint_slews: &[f64],
+) -> Result<(Vec<Input>, Vec<Output>), LibertyError> {
+    if logic.outputs.len() != 1 {
+        return Err(LibertyError::cell(
+            bench.cell,
+            "flip-flops with one output only are characterised",
+        ));
+    }
+    let pins = pins(bench.cell, logic, flip_flop)?;
+    let drive = drive(bench, logic, &pins)?;
+    let axis = load_axis((MAX_TRANSITION - drive.0) / drive.1, load_count);
+    let (arc, clock_capacitance, clock_energy) = arcs(bench, logic, &pins, slews, &axis, drive)?;
+    let mut inputs = Vec::new();
+    let data_capacitances = data_capacitances(bench, logic, &pins)?;
+    for (number, name) in logic.inputs.iter().enumerate() {
+        let found = pins
+            .data
+            .iter()
+            .zip(&data_capacitances)
+            .find(|((input, ..), _)| *input == number);
+        let mut input = Input {
+            name: name.clone(),
+            ..Input::default()
+        };
+        match found {
+            None => {
+                (input.rise_capacitance, input.fall_capacitance) = clock_capacitance;
+                (input.is_clock, input.energy) = (true, Some(clock_energy.clone()));
+            }
+            Some((data, (rise, fall))) => {
+                (input.rise_capacitance, input.fall_capacitance) = (*rise, *fall);
+                input.constraints = constraints(
+                    bench,
+                    logic,
+                    &pins,
+                    *data,
+                    &flip_flop.clock,
+                    constraint_slews,
+                )?;
+                input.role = (pins.data.len() == 3).then(|| role(name));
+            }
+        }
+        inputs.push(input);
+    }
+    let output = Output {
+        name: logic.outputs.first().cloned().unwrap_or_default(),
+        function: logic
+            .functions
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        max_capacitance: axis.last().copied().unwrap_or(0.0),
+        arcs: vec![arc],
+    };
+    Ok((inputs, vec![output]))
+}
+
+/// The library's names of scan pins.
+fn role(pin: &str) -> ScanRole {
+    match pin {
+        "SCD" => ScanRole::ScanIn,
+        "SCE" => ScanRole::ScanEnable,
+        _ => ScanRole::Data,
+    }
+}
+
+/// Output transition over load: its value at no load and its slope, of the slower direction.
+fn drive(bench: &Bench, logic: &Logic, pins: &Pins) -> Result<(f64, f64), LibertyError> {
+    let strength = strengths(bench).first().copied().unwrap_or(1.0);
+    let loads = [0.002 * strength, 0.02 * strength];
+    let mut runs = Vec::new();
+    let mut events = Vec::new();
+    for load in loads {
+        let mut script = Script::new(logic, pins, pins.data[0], false);
+        script.pulse();
+        events.clear();
+        for next in [true, false] {
+            script.data(QUIET_SLEW, next);
+            events.push((next, script.clock(QUIET_SLEW, true, SETTLE)));
+            script.clock(QUIET_SLEW, false, SETTLE);
+        }
+        runs.push(script.run(vec![load]));
+    }
+    let waves = bench.simulate(&runs)?;
+    let mut best = (0.0, 0.0);
+    for (next, event) in &events {
+        let mut slew = [0.0; 2];
+        for (slot, waves) in slew.iter_mut().zip(&waves) {
+            let Vectors { time, .. } = vectors(bench, waves)?;
+            *slot = transition(bench, waves, &time, *next, event)?
+                .ok_or_else(|| deaf(bench.cell))?
+                .slew;
+        }
+        let slope = (slew[1] - slew[0]) / (loads[1] - loads[0]);
+        if slope > best.1 {
+            best = (slew[0] - slope * loads[0], slope);
+        }
+    }
+    Ok(best)
+}
+
+fn deaf(cell: &str) -> LibertyError {
+    LibertyError::cell(
+        cell,
+        "its output does not follow its data after a clock edge in simulation",
+    )
+}
+
+type ClockEnergy = (Table, Table);
+
+/// From clock to output, with the clock's own capacitance and energy.
+fn arcs(
+    bench: &Bench,
+    logic: &Logic,
+    pins: &Pins,
+    slews: &[f64],
+    axis: &[f64],
+    drive: (f64, f64),
+) -> Result<(Arc, (f64, f64), ClockEnergy), LibertyError> {
+    let data = pins.data[0];
+    // First the clock alone: data and state are 0.
+    let mut script = Script::new(logic, pins, data, false);
+    script.pulse();
+    let idle: Vec<(Event, Event)> = slews
+        .iter()
+        .map(|slew| {
+            (
+                script.clock(*slew, true, SETTLE),
+                script.clock(*slew, false, SETTLE),
+            )
+        })
+        .collect();
+    let mut runs = vec![script.run(vec![MIN_LOAD])];
+    let mut plans = Vec::new();
+    for load in axis {
+        let mut script = Script::new(logic, pins, data, false);
+        script.pulse();
+        let mut events = Vec::new();
+        for slew in slews {
+            for next in [true, false] {
+                script.data(QUIET_SLEW, next);
+                events.push(script.clock(*slew, true, SETTLE + 4.5 * (drive.0 + drive.1 * load)));
+                script.clock(QUIET_SLEW, false, SETTLE);
+            }
+        }
+        runs.push(script.run(vec![*load]));
+        plans.push((*load, events));
+    }
+    let waves = bench.simulate(&runs)?;
+    let volts = bench.corner.volts;
+    let clock = logic
+        .inputs
+        .get(pins.clock)
+        .map(String::as_str)
+        .unwrap_or_default();
+    let column = |len| Table::new(&slews[..len], &[0.0]);
+    let mut energies = (column(slews.len()), column(slews.len()));
+    let mut capacitances = (0.0, 0.0);
+    let middle = slews.len() / 2;
+    if let Some(first) = waves.first() {
+        let Vectors { time, supply } = vectors(bench, first)?;
+        for (row, (rise, fall)) in idle.iter().enumerate() {
+            energies.0.set(
+                row,
+                0,
+                volts * integral(&time, &supply, rise.start, rise.end),
+            );
+            energies.1.set(
+                row,
+                0,
+                volts * integral(&time, &supply, fall.start, fall.end),
+            );
+            if row == middle {
+                capacitances = (
+                    capacitance(bench, first, clock, rise)?,
+                    capacitance(bench, first, clock, fall)?,
+                );
+            }
+        }
+    }
+    let edge = || Edge {
+        delay: Table::new(slews, axis),
+        transition: Table::new(slews, axis),
+        energy: Table::new(slews, axis),
+    };
+    let mut arc = Arc {
+        related: clock.to_string(),
+        sense: Sense::None,
+        rise: edge(),
+        fall: edge(),
+    };
+    for (column, ((load, events), waves)) in plans.iter().zip(waves.iter().skip(1)).enumerate() {
+        let Vectors { time, supply } = vectors(bench, waves)?;
+        for (number, event) in events.iter().enumerate() {
+            let (row, rising) = (number / 2, number % 2 == 0);
+            let seen =
+                transition(bench, waves, &time, rising, event)?.ok_or_else(|| deaf(bench.cell))?;
+            let own = energies
+                .0
+                .values
+                .get(row)
+                .and_then(|row| row.first())
+                .copied()
+                .unwrap_or(0.0);
+            let edge = if rising { &mut arc.rise } else { &mut arc.fall };
+            edge.delay.set(row, column, seen.at - event.middle);
+            edge.transition.set(row, column, seen.slew);
+            let energy = volts * integral(&time, &supply, event.start, event.end);
+            edge.energy
+                .set(row, column, energy - own - load * volts * volts / 2.0);
+        }
+    }
+    Ok((arc, capacitances, energies))
+}
+
+/// Rise and fall capacitance of each data input, at low clock.
+fn data_capacitances(
+    bench: &Bench,
+    logic: &Logic,
+    pins: &Pins,
+) -> Result<Vec<(f64, f64)>, LibertyError> {
+    const SLEW: f64 = 0.3;
+    let mut runs = Vec::new();
+    let mut events = Vec::new();
+    for data in &pins.data {
+        let mut script = Script::new(logic, pins, *data, data.2);
+        // From 0 up and down again, whether the input is inverted or not.
+        events.push((script.data(SLEW, !data.2), script.data(SLEW, data.2)));
+        runs.push(script.run(vec![MIN_LOAD]));
+    }
+    let waves = bench.simulate(&runs)?;
+    let mut found = Vec::new();
+    for ((data, waves), (rise, fall)) in pins.data.iter().zip(&waves).zip(&events) {
+        let pin = logic
+            .inputs
+            .get(data.0)
+            .map(String::as_str)
+            .unwrap_or_default();
+        found.push((
+            capacitance(bench, waves, pin, rise)?,
+            capacitance(bench, waves, pin, fall)?,
+        ));
+    }
+    Ok(found)
+}
+
+/// One searched number of the setup and hold tables.
+#[derive(Clone, Copy)]
+struct Search {
+    hold: bool,
+    /// Direction of the data edge that must not come too late (setup) or too early (hold).
+    rising: bool,
+    row: usize,
+    column: usize,
+    /// Too short, and long enough.
+    short: f64,
+    long: f64,
+    /// Delay from clock to output when data is far away.
+    relaxed: f64,
+}
+
+/// Setup and hold tables of one data input, all searches side by side in one simulator process for each halving.
+fn constraints(
+    bench: &Bench,
+    logic: &Logic,
+    pins: &Pins,
+    data: (usize, State, bool),
+    clock: &str,
+    slews: &[f64],
+) -> Result<Vec<Constraint>, LibertyError> {
+    let mut searches = Vec::new();
+    for hold in [false, true] {
+        for rising in [true, false] {
+            for row in 0..slews.len() {
+                for column in 0..slews.len() {
+                    searches.push(Search {
+                        hold,
+                        rising,
+                        row,
+                        column,
+                        short: SEARCH.0,
+                        long: SEARCH.1,
+                        relaxed: 0.0,
+                    });
+                }
+            }
+        }
+    }
+    let delays = try_all(bench, logic, pins, data, slews, &searches, |search| {
+        search.long
+    })?;
+    for (search, delay) in searches.iter_mut().zip(delays) {
+        search.relaxed = delay.ok_or_else(|| deaf(bench.cell))?;
+    }
+    for _ in 0..HALVINGS {
+        let delays = try_all(bench, logic, pins, data, slews, &searches, |search| {
+            (search.short + search.long) / 2.0
+        })?;
+        for (search, delay) in searches.iter_mut().zip(delays) {
+            let middle = (search.short + search.long) / 2.0;
+            let good = delay.is_some_and(|delay| delay <= search.relaxed * (1.0 + DEGRADATION));
+            *(if good {
+                &mut search.long
+            } else {
+                &mut search.short
+            }) = middle;
+        }
+    }
+    let table = |hold: bool, rising: bool| {
+        let mut table = Table::new(slews, slews);
+        for search in searches
+            .iter()
+            .filter(|search| search.hold == hold && search.rising == rising)
+        {
+            table.set(search.row, search.column, search.long);
+        }
+        table
+    };
+    Ok([false, true]
+        .map(|hold| Constraint {
+            hold,
+            clock: clock.to_string(),
+            rise: table(hold, true),
+            fall: table(hold, false),
+        })
+        .into())
+}
+
+/// Delays from clock to output of every search with its data edge `margin` before (setup) or after (hold) the clock.
+fn try_all(
+    bench: &Bench,
+    logic: &Logic,
+    pins: &Pins,
+    data: (usize, State, bool),
+    slews: &[f64],
+    searches: &[Search],
+    margin: impl Fn(&Search) -> f64,
+) -> Result<Vec<Option<f64>>, LibertyError> {
+    let mut runs = Vec::new();
+    let mut events = Vec::new();
+    for search in searches {
+        let (clock_slew, data_slew) = (slews[search.row], slews[search.column]);
+        // The state that the measured edge must bring: the new data's for setup, the old data's for hold.
+        let new = search.rising != data.2;
+        let captured = new != search.hold;
+        // First the opposite of what is to be captured goes in.
+        let mut script = Script::new(logic, pins, data, !captured);
+        script.pulse();
+        if search.hold {
+            script.data(QUIET_SLEW, captured);
+        }
+        let reach = SEARCH.1 + ramp(data_slew) / 2.0;
+        let middle = script.now + reach.max(ramp(clock_slew) / 2.0);
+        let start = middle - ramp(clock_slew) / 2.0;
+        let margin = if search.hold {
+            margin(search)
+        } else {
+            -margin(search)
+        };
+        script.ramp(
+            data.0,
+            middle + margin - ramp(data_slew) / 2.0,
+            data_slew,
+            search.rising,
+        );
+        script.now = start;
+        script.clock(clock_slew, true, 0.0);
+        // Long enough for a slow data edge and a metastable output to show.
+        let end = middle + ramp(clock_slew) / 2.0 + 1.5;
+        events.push((
+            captured,
+            Event {
+                start,
+                middle,
+                end,
+                rising: true,
+            },
+        ));
+        script.now = end.max(middle + margin + ramp(data_slew) / 2.0 + 0.1);
+        runs.push(script.run(vec![MIN_LOAD * 4.0]));
+    }
+    let waves = bench.simulate(&runs)?;
+    let mut delays = Vec::new();
+    for (waves, (captured, event)) in waves.iter().zip(&events) {
+        let Vectors { time, .. } = vectors(bench, waves)?;
+        let seen = transition(bench, waves, &time, *captured, event)?;
+        // A hold failure may show as an output that moves and comes back.
+        let output = bench
+            .outputs
+            .first()
+            .map(String::as_str)
+            .unwrap_or_default();
+        let last = bench.voltage(waves, output)?.last().copied().unwrap_or(0.0);
+        let stays = (last > bench.corner.volts / 2.0) == *captured;
+        delays.push(seen.filter(|_| stays).map(|seen| seen.at - event.middle));
+    }
+    Ok(delays)
+}

@@ -1,0 +1,205 @@
+//! AdamW with decay on matrices only, gradient clipping, and the learning rate's schedule.
+
+use std::sync::Mutex;
+
+use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use crate::config::TrainingConfig;
+use crate::loss::contiguous;
+use crate::parameters::ParameterTable;
+use crate::ModelError;
+
+/// The two running means of AdamW, parallel to the flat parameter array.
+#[derive(Debug, Clone, Default)]
+pub struct Moments {
+    pub first: Vec<f32>,
+    pub second: Vec<f32>,
+    /// Steps taken.
+    pub step: u64,
+}
+
+/// AdamW (Loshchilov and Hutter 2019) on the flat parameter array: one pass over memory for a step.
+pub struct AdamW {
+    pub moments: Moments,
+    /// (range, decays) of every tensor.
+    pieces: Vec<(std::ops::Range<usize>, bool)>,
+    settings: TrainingConfig,
+}
+
+/// The learning rate at `step` (from 0): linear warm-up, then a cosine down to the minimum at the last step.
+#[must_use]
+pub fn learning_rate(settings: &TrainingConfig, step: u64) -> f32 {
+    let (high, low) = (f64::from(settings.learning_rate), f64::from(settings.minimum_learning_rate));
+    if step < settings.warmup_steps {
+        return (high * (step + 1) as f64 / settings.warmup_steps as f64) as f32;
+    }
+    let span = settings.steps.saturating_sub(settings.warmup_steps).max(1);
+    let ratio = ((step - settings.warmup_steps) as f64 / span as f64).min(1.0);
+    (low + 0.5 * (1.0 + (std::f64::consts::PI * ratio).cos()) * (high - low)) as f32
+}
+
+/// L2 norm in a fixed order of summation.
+#[must_use]
+pub fn norm(values: &[f32]) -> f64 {
+    let pieces: Vec<f64> = values
+        .par_chunks(1 << 14)
+        .map(|piece| {
+            let mut lanes = [0.0f64; 8];
+            for chunk in piece.chunks(8) {
+                for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                    *lane += f64::from(value) * f64::from(value);
+                }
+            }
+            lanes.iter().sum()
+        })
+        .collect();
+    pieces.iter().sum::<f64>().sqrt()
+}
+
+impl AdamW {
+    #[must_use]
+    pub fn new(table: &ParameterTable, settings: TrainingConfig) -> Self {
+        let moments = Moments { first: vec![0.0; table.total], second: vec![0.0; table.total], step: 0 };
+        let mut pieces = Vec::new();
+        for segment in &table.segments {
+            let mut start = segment.range.start;
+            while start < segment.range.end {
+                let end = (start + (1 << 14)).min(segment.range.end);
+                pieces.push((start..end, segment.decay));
+                start = end;
+            }
+        }
+        Self { moments, pieces, settings }
+    }
+
+    /// One step on a candle variable with the gradient that candle computed. Returns the gradient's norm.
+    ///
+    /// # Errors
+    /// [`ModelError::Diverged`] when the gradient is no finite number; candle's errors.
+    pub fn step(&mut self, variable: &Var, gradient: &Tensor) -> Result<f64, ModelError> {
+        let update = Update { optimizer: Mutex::new(self), norm: Mutex::new(0.0) };
+        variable.as_tensor().inplace_op2(gradient, &update)?;
+        let norm = update.norm.into_inner().unwrap_or(f64::NAN);
+        if !norm.is_finite() {
+            return Err(ModelError::Diverged("the gradient is no finite number any more".into()));
+        }
+        Ok(norm)
+    }
+
+    /// One step on plain slices; does nothing when the gradient is not finite. Returns the gradient's norm.
+    pub fn step_slices(&mut self, parameters: &mut [f32], gradient: &[f32]) -> f64 {
+        let norm = norm(gradient);
+        if !norm.is_finite() {
+            return norm;
+        }
+        let settings = &self.settings;
+        let rate = learning_rate(settings, self.moments.step);
+        self.moments.step += 1;
+        let step = self.moments.step.min(1 << 30) as i32;
+        let clip = f64::from(settings.clip);
+        let factors = Factors {
+            gradient: if clip > 0.0 && norm > clip { (clip / norm) as f32 } else { 1.0 },
+            beta1: settings.beta1,
+            beta2: settings.beta2,
+            rate: rate / (1.0 - settings.beta1.powi(step)),
+            second: 1.0 / (1.0 - settings.beta2.powi(step)),
+            decay: 1.0 - rate * settings.weight_decay,
+        };
+        let mut work = Vec::with_capacity(self.pieces.len());
+        let (mut parameters, mut first, mut second) =
+            (parameters, self.moments.first.as_mut_slice(), self.moments.second.as_mut_slice());
+        for (range, decays) in &self.pieces {
+            let (piece, rest) = parameters.split_at_mut(range.len());
+            let (first_piece, first_rest) = first.split_at_mut(range.len());
+            let (second_piece, second_rest) = second.split_at_mut(range.len());
+            (parameters, first, second) = (rest, first_rest, second_rest);
+            let factors = Factors { decay: if *decays { factors.decay } else { 1.0 }, ..factors };
+            work.push((piece, first_piece, second_piece, &gradient[range.clone()], factors));
+        }
+        work.into_par_iter().for_each(|(parameters, first, second, gradient, factors)| {
+            factors.apply(parameters, first, second, gradient);
+        });
+        norm
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Factors {
+    gradient: f32,
+    beta1: f32,
+    beta2: f32,
+    rate: f32,
+    second: f32,
+    decay: f32,
+}
+
+impl Factors {
+    fn apply(self, parameters: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
+        const EPSILON: f32 = 1e-8;
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let moments = first.iter_mut().zip(second.iter_mut());
+                for ((parameter, (m, v)), &g) in parameters.iter_mut().zip(moments).zip(gradient) {
+                    let g = g * self.gradient;
+                    *m = self.beta1 * *m + (1.0 - self.beta1) * g;
+                    *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
+                    let update = self.rate * *m / ((*v * self.second).sqrt() + EPSILON);
+                    *parameter = *parameter * self.decay - update;
+                }
+            },
+        );
+    }
+}
+
+struct Update<'a> {
+    optimizer: Mutex<&'a mut AdamW>,
+    norm: Mutex<f64>,
+}
+
+impl InplaceOp2 for Update<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(
+        &self,
+        parameters: &mut CpuStorage,
+        parameters_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let gradient = contiguous(gradient, gradient_layout)?;
+        let Some((start, end)) = parameters_layout.contiguous_offsets() else {
+            candle_core::bail!("a contiguous tensor is needed")
+        };
+        let CpuStorage::F32(parameters) = parameters else { candle_core::bail!("f32 parameters are needed") };
+        let (Ok(mut optimizer), Ok(mut norm)) = (self.optimizer.lock(), self.norm.lock()) else {
+            candle_core::bail!("a step of the optimiser was interrupted")
+        };
+        *norm = optimizer.step_slices(&mut parameters[start..end], gradient);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedule_warms_up_and_falls_to_the_floor() {
+        let settings = TrainingConfig {
+            steps: 1000,
+            warmup_steps: 10,
+            learning_rate: 1.0,
+            minimum_learning_rate: 0.1,
+            ..TrainingConfig::default()
+        };
+        assert!((learning_rate(&settings, 0) - 0.1).abs() < 1e-6);
+        assert!((learning_rate(&settings, 10) - 1.0).abs() < 1e-6);
+        assert!((learning_rate(&settings, 505) - 0.55).abs() < 1e-6);
+        assert!((learning_rate(&settings, 1000) - 0.1).abs() < 1e-6);
+    }
+}

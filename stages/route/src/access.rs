@@ -22,6 +22,8 @@ pub struct Access {
     pub entries: Vec<Node>,
     /// Nodes that its metal takes.
     pub nodes: Vec<Node>,
+    /// Nodes of met1 where a via pad of another net would be too near to the contact's pad.
+    pub forbidden_pads: Vec<Node>,
     /// Metal that joins the node to a port.
     pub link: Option<(usize, Rect)>,
 }
@@ -47,8 +49,37 @@ struct Place {
 enum PlaceKind {
     /// The pin's met1 covers the wire's end.
     Covered,
-    /// Contact positions to try for this node, best first; the flag tells that it lies between this node and the next.
-    Contacts(Vec<(Point, bool)>),
+    /// Contact positions to try, relative to the node.
+    Contacts(Contacts),
+}
+
+/// Contact positions that the pin's li1 allows, best first.
+#[derive(Default)]
+struct Contacts {
+    /// On the node.
+    on: Vec<Point>,
+    /// Between the node and the next one to the right, from left to right.
+    between: Vec<Point>,
+}
+
+/// Which nodes a contact takes: its own, the one to the right, or both.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Left,
+    Right,
+    Both,
+}
+
+/// A contact at most this far to the right of a node leaves the node two further on to others, and one at least that
+/// far leaves the node to the left of it: pad half 145, spacing 140, wire half 70 at steps of 230.
+const LEFT_REACH: Dbu = 105;
+const RIGHT_REACH: Dbu = 125;
+
+/// A node of met1 beside a pin.
+struct Site {
+    node: Node,
+    at: Point,
+    has_next: bool,
 }
 
 pub struct AccessFinder<'a, 'b> {
@@ -114,50 +145,61 @@ impl<'a, 'b> AccessFinder<'a, 'b> {
             match &place.kind {
                 PlaceKind::Covered => {
                     if field.open(node, net) {
-                        found.push(Access { contact: None, entries: vec![node], nodes: vec![node], link: None });
+                        found.push(Access { contact: None, entries: vec![node], nodes: vec![node], forbidden_pads: Vec::new(), link: None });
                     }
                 }
-                PlaceKind::Contacts(tries) => {
-                    for &between in &[false, true] {
-                        let tried = tries.iter().filter(|(_, b)| *b == between).find_map(|(offset, _)| {
-                            let contact = Point::new(at.x + offset.x, at.y + offset.y);
-                            self.contact(field, net, node, at, contact, between, x + 1 < problem.lattice.columns)
-                        });
-                        found.extend(tried);
-                    }
+                PlaceKind::Contacts(contacts) => {
+                    let site = Site { node, at, has_next: x + 1 < problem.lattice.columns };
+                    let attempt = |offset: &Point, takes| self.contact(field, net, &site, *offset, takes);
+                    let (on, between) = (&contacts.on, &contacts.between);
+                    let (mut left, mut right) = (between.iter(), between.iter().rev());
+                    found.extend(on.iter().find_map(|p| attempt(p, Takes::Left)));
+                    found.extend(left.find_map(|p| attempt(p, Takes::Left).filter(|_| p.x <= LEFT_REACH)));
+                    found.extend(right.find_map(|p| attempt(p, Takes::Right).filter(|_| p.x >= RIGHT_REACH)));
+                    found.extend(between.iter().find_map(|p| attempt(p, Takes::Both)));
                 }
             }
         }
         found
     }
 
-    #[allow(clippy::too_many_arguments)] // one place and its surroundings; a struct would only rename them
-    fn contact(&self, field: &Field, net: Owner, node: Node, at: Point, contact: Point, between: bool, has_next: bool) -> Option<Access> {
+    /// An access by a contact at `offset` from a node, if all around lets it.
+    fn contact(&self, field: &Field, net: Owner, site: &Site, offset: Point, takes: Takes) -> Option<Access> {
         let rules = &self.problem.rules;
-        let pad = rules.vias[0].upper.shift(contact);
-        let cut = rules.vias[0].cut.shift(contact);
-        if !between {
-            let good = field.open(node, net) && self.metal_fits(pad, net) && self.cut_fits(cut, net);
-            return good.then(|| Access { contact: Some(contact), entries: vec![node], nodes: vec![node], link: None });
-        }
-        if !has_next || !self.metal_fits(pad, net) || !self.cut_fits(cut, net) {
+        let at = site.at;
+        let contact = Point::new(at.x + offset.x, at.y + offset.y);
+        if !self.metal_fits(rules.vias[0].upper.shift(contact), net) || !self.cut_fits(rules.vias[0].cut.shift(contact), net) {
             return None;
         }
-        let next = node + 1;
-        let (here, there) = (field.open(node, net), field.open(next, net));
-        let step = field.right_owner[node as usize];
         let half = rules.half_width[0];
-        let stub = |from: Dbu, to: Dbu| Rect { x0: from, y0: at.y - half, x1: to, y1: at.y + half };
-        let entries = if here && there && (step < 0 && step != crate::problem::BLOCKED || step == net) {
-            vec![node, next]
-        } else if here && self.metal_fits(stub(at.x - half, contact.x), net) {
-            vec![node]
-        } else if there && self.metal_fits(stub(contact.x, at.x + rules.step.0 + half), net) {
-            vec![next]
-        } else {
-            return None;
-        };
-        Some(Access { contact: Some(contact), entries, nodes: vec![node, next], link: None })
+        let open = |node: Node| field.open(node, net);
+        let stub = |from: Dbu, to: Dbu| self.metal_fits(Rect { x0: from, y0: at.y - half, x1: to, y1: at.y + half }, net);
+        let left = || open(site.node) && (offset.x == 0 || stub(at.x - half, contact.x));
+        let right = || site.has_next && open(site.node + 1) && stub(contact.x, at.x + rules.step.0 + half);
+        let nodes = match takes {
+            Takes::Left => left().then(|| vec![site.node]),
+            Takes::Right => right().then(|| vec![site.node + 1]),
+            Takes::Both => (left() && right()).then(|| vec![site.node, site.node + 1]),
+        }?;
+        let forbidden_pads = self.forbidden_pads(contact);
+        Some(Access { contact: Some(contact), entries: nodes.clone(), nodes, forbidden_pads, link: None })
+    }
+
+    fn forbidden_pads(&self, contact: Point) -> Vec<Node> {
+        let (rules, lattice) = (&self.problem.rules, &self.problem.lattice);
+        let own = rules.vias[0].upper.shift(contact);
+        let pad = rules.vias[1].lower.unwrap_or(rules.vias[0].upper);
+        let space = rules.metals[0].space;
+        let Some(window) = lattice.window(own.grow(space + pad.x1)) else { return Vec::new() };
+        let mut nodes = Vec::new();
+        for y in window.y0..=window.y1 {
+            for x in window.x0..=window.x1 {
+                if pad.shift(lattice.place(x, y)).distance_squared(&own) < i64::from(space).pow(2) {
+                    nodes.push(lattice.node(0, x, y));
+                }
+            }
+        }
+        nodes
     }
 
     /// No foreign met1 nearer than its spacing, and none of one's own that is near without touching.
@@ -230,15 +272,15 @@ fn places(problem: &Problem, instance: usize, pin: usize) -> Vec<Place> {
                 found.push(Place { node, kind: PlaceKind::Covered });
                 continue;
             }
-            let mut tries = Vec::new();
+            let mut contacts = Contacts::default();
             for x in NUDGES {
-                tries.extend(NUDGES.iter().filter(|&&y| allowed(node, x, y)).map(|&y| (Point::new(x, y), false)));
+                contacts.on.extend(NUDGES.iter().filter(|&&y| allowed(node, x, y)).map(|&y| Point::new(x, y)));
             }
             for x in (20..dx - 15).step_by(5) {
-                tries.extend(NUDGES.iter().filter(|&&y| allowed(node, x, y)).map(|&y| (Point::new(x, y), true)));
+                contacts.between.extend(NUDGES.iter().filter(|&&y| allowed(node, x, y)).map(|&y| Point::new(x, y)));
             }
-            if !tries.is_empty() {
-                found.push(Place { node, kind: PlaceKind::Contacts(tries) });
+            if !contacts.on.is_empty() || !contacts.between.is_empty() {
+                found.push(Place { node, kind: PlaceKind::Contacts(contacts) });
             }
         }
     }
@@ -268,7 +310,7 @@ fn port(problem: &Problem, field: &Field, net: Owner, shapes: &[(usize, Rect)]) 
                 let link = near.union(&end);
                 let link = (!covered(end, &[rect])).then_some((metal, link));
                 let off = i64::from(link.is_some()) * 1_000_000 + at.distance(rect.center());
-                found.push((off, Access { contact: None, entries: vec![node], nodes: vec![node], link }));
+                found.push((off, Access { contact: None, entries: vec![node], nodes: vec![node], forbidden_pads: Vec::new(), link }));
             }
         }
     }

@@ -21,6 +21,8 @@ pub struct Field {
     /// How many (net, node) pairs forbid the node to others; on met1 also for pads.
     wires: Vec<u16>,
     pads: Vec<u16>,
+    /// How many pads of met1 stand on a node.
+    standing: Vec<u16>,
     wire_history: Vec<u32>,
     pad_history: Vec<u32>,
     /// History and present use together, as the search sees it.
@@ -69,6 +71,7 @@ impl Field {
             up_owner,
             wires: vec![0; nodes],
             pads: vec![0; plane],
+            standing: vec![0; plane],
             wire_history: vec![0; nodes],
             pad_history: vec![0; plane],
             wire_price: vec![0; nodes],
@@ -96,13 +99,13 @@ impl Field {
         }
     }
 
-    /// Pads on met1 that a pad on `node` forbids: those in the rows above and below.
-    fn pad_reach(&self, node: Node, mut visit: impl FnMut(usize)) {
+    /// Pads on met1 that a via pad on `node` forbids: those in the rows above and below.
+    pub fn pad_reach(&self, node: Node, mut visit: impl FnMut(Node)) {
         let (_, x, y) = self.lattice.split(node);
         let rows = [y.checked_sub(1), (y + 1 < self.lattice.rows).then_some(y + 1)];
         for b in rows.into_iter().flatten() {
             for a in x.saturating_sub(1)..=(x + 1).min(self.lattice.columns - 1) {
-                visit(b * self.lattice.columns + a);
+                visit((b * self.lattice.columns + a) as Node);
             }
         }
     }
@@ -124,14 +127,22 @@ impl Field {
                 self.wire_price[k] = price(self.wire_history[k], self.wires[k], self.pressure);
             }
         }
-        for &node in &route.pads {
-            touched.clear();
-            self.pad_reach(node, |k| touched.push(k));
-            for &k in &touched {
-                self.pads[k] = if add { self.pads[k].saturating_add(1) } else { self.pads[k].saturating_sub(1) };
-                self.pad_price[k] = price(self.pad_history[k], self.pads[k], self.pressure);
-            }
+        for &node in &route.forbidden_pads {
+            let k = node as usize;
+            self.pads[k] = if add { self.pads[k].saturating_add(1) } else { self.pads[k].saturating_sub(1) };
+            self.pad_price[k] = price(self.pad_history[k], self.pads[k], self.pressure);
         }
+        for &node in &route.pads {
+            let count = &mut self.standing[node as usize];
+            *count = if add { count.saturating_add(1) } else { count.saturating_sub(1) };
+        }
+    }
+
+    /// What a contact pays for pads of other nets that stand where it forbids them.
+    #[must_use]
+    pub fn standing_price(&self, forbidden: &[Node]) -> u32 {
+        let count: u32 = forbidden.iter().map(|&node| u32::from(self.standing[node as usize])).sum();
+        count * self.pressure
     }
 
     /// Nodes and pads of a committed route that another net is too near to.
@@ -146,12 +157,23 @@ impl Field {
             }
         }
         for &node in &route.pads {
-            let mut own = 0;
-            self.pad_reach(node, |k| own += u16::from(route.pads.binary_search(&(k as Node)).is_ok()));
-            if self.pads[node as usize] > own {
+            let first = route.forbidden_pads.partition_point(|&k| k < node);
+            let own = route.forbidden_pads[first..].iter().take_while(|&&k| k == node).count();
+            if usize::from(self.pads[node as usize]) > own {
                 spots.push(Spot::Pad(node));
             }
         }
+        // The other way round: foreign pads that stand where this net forbids them.
+        for forbidden in route.forbidden_pads.chunk_by(|a, b| a == b) {
+            let Some(&node) = forbidden.first() else { continue };
+            let own = u16::from(route.pads.binary_search(&node).is_ok());
+            if self.standing[node as usize] > own {
+                let near = |pad: &Node| self.lattice.point(*pad).distance(self.lattice.point(node));
+                spots.extend(route.pads.iter().copied().min_by_key(|pad| (near(pad), *pad)).map(Spot::Pad));
+            }
+        }
+        spots.sort_unstable();
+        spots.dedup();
         spots
     }
 

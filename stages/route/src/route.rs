@@ -14,6 +14,8 @@ pub struct Route {
     pub contacts: Vec<Contact>,
     /// Nodes of met1 that carry the pad of a contact or via, sorted.
     pub pads: Vec<Node>,
+    /// Nodes of met1 where those pads let no other net have one, sorted; a node that two pads forbid stands twice.
+    pub forbidden_pads: Vec<Node>,
     /// Metal that joins a node to a port off the lattice.
     pub links: Vec<(usize, Rect)>,
     /// For each terminal a node that it is joined to.

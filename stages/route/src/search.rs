@@ -150,17 +150,25 @@ impl Search<'_, '_> {
 
     fn finish(&mut self) -> Route {
         let mut route = std::mem::take(&mut self.route);
+        let mut via_pads: Vec<Node> = Vec::new();
         for &(a, b) in &route.edges {
             let (low, high) = (a.min(b), a.max(b));
             // A via between met1 and met2 puts a pad on met1.
             if (low as usize) < self.lattice.plane && (high as usize) >= self.lattice.plane {
-                route.pads.push(low);
+                via_pads.push(low);
             }
         }
+        via_pads.sort_unstable();
+        via_pads.dedup();
+        for &pad in &via_pads {
+            self.task.field.pad_reach(pad, |node| route.forbidden_pads.push(node));
+        }
+        route.pads.extend(via_pads);
         for list in [&mut route.nodes, &mut route.pads] {
             list.sort_unstable();
             list.dedup();
         }
+        route.forbidden_pads.sort_unstable();
         route
     }
 
@@ -338,7 +346,7 @@ impl Search<'_, '_> {
 
     fn access_cost(&self, access: &Access) -> u32 {
         let field = self.task.field;
-        let mut cost = 50 * (access.nodes.len() as u32).saturating_sub(1);
+        let mut cost = 50 * (access.nodes.len() as u32).saturating_sub(1) + field.standing_price(&access.forbidden_pads);
         for &node in &access.nodes {
             cost += field.wire_price[node as usize];
             if access.contact.is_some() {
@@ -367,6 +375,7 @@ impl Search<'_, '_> {
         if let Some(at) = access.contact {
             self.route.contacts.push(Contact { node, at });
             self.route.pads.extend(&access.nodes);
+            self.route.forbidden_pads.extend(&access.forbidden_pads);
             self.taken.push(self.task.rules.vias[0].cut.shift(at));
         }
         self.route.links.extend(access.link);

@@ -1,0 +1,125 @@
+//! `nanoflow doctor`
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::exec::Project;
+use crate::flow::{Body, StageId};
+use crate::plugins;
+
+use super::output::{print, print_json, table};
+use super::{CliError, Global};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Stages, groups or aliases; all stages if none is given
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+}
+
+/// One program that stages need.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub program: String,
+    pub version: Option<String>,
+    pub path: Option<String>,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+    pub apt: Option<String>,
+    pub stages: Vec<String>,
+}
+
+/// Looks at every program that these stages need.
+pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
+    let mut found: BTreeMap<String, Checked> = BTreeMap::new();
+    for id in stages {
+        let stage = project.flow.stage(*id);
+        let mut need = |program: &str, version: &[String], min: Option<&str>, apt: Option<&str>| {
+            let entry = found.entry(program.to_string()).or_insert_with(|| {
+                let identity = project.tools.identify(&project.store.stat, program, version, min, apt);
+                let (version, problem) = match identity {
+                    Ok(identity) => (Some(identity.version).filter(|version| !version.is_empty()), None),
+                    Err(missing) => (None, Some(missing.message)),
+                };
+                Checked {
+                    program: program.to_string(),
+                    version,
+                    path: project.tools.find(program).map(|path| path.display().to_string()),
+                    problem,
+                    apt: apt.map(str::to_string),
+                    stages: Vec::new(),
+                }
+            });
+            entry.stages.push(stage.name.clone());
+        };
+        match &stage.body {
+            Body::Uses(name) => {
+                for tool in plugins::find(name).map(|stage| stage.tools()).unwrap_or_default() {
+                    let mut version = vec![tool.program.to_string()];
+                    version.extend(tool.version_args.iter().map(|word| (*word).to_string()));
+                    need(tool.program, &version, None, Some(tool.apt));
+                }
+            }
+            Body::Wrapper(name) => {
+                if let Ok(wrapper) = project.programs.wrapper(&project.dir, name) {
+                    for tool in &wrapper.tools {
+                        need(&tool.program, &tool.version, tool.min.as_deref(), tool.apt.as_deref());
+                    }
+                }
+            }
+            Body::Argv(words) => {
+                if let Some(word) = words.first().filter(|word| word.literal && !word.text.contains('/')) {
+                    need(&word.text, &[], None, None);
+                }
+            }
+            Body::Shell(_) => {}
+        }
+    }
+    found.into_values().collect()
+}
+
+pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
+    let project = global.open()?;
+    let targets = project.targets(&arguments.targets)?;
+    let order = project.graph.closure(&targets);
+    project.check(&order)?;
+    let checked = check(&project, &order);
+    project.tools.save();
+    let missing = checked.iter().any(|tool| tool.problem.is_some());
+    if global.json {
+        let tools: Vec<_> = checked
+            .iter()
+            .map(|tool| {
+                json!({
+                    "program": tool.program, "version": tool.version, "path": tool.path, "ok": tool.problem.is_none(),
+                    "problem": tool.problem, "apt": tool.apt, "stages": tool.stages,
+                })
+            })
+            .collect();
+        print_json(&json!({ "tools": tools }));
+        return Ok(if missing { 4 } else { 0 });
+    }
+    let rows: Vec<Vec<String>> = checked
+        .iter()
+        .map(|tool| {
+            let state = match &tool.problem {
+                None => "ok".to_string(),
+                Some(problem) => format!("MISSING: {problem}"),
+            };
+            vec![
+                tool.program.clone(),
+                tool.version.clone().unwrap_or_else(|| "-".to_string()),
+                state,
+                format!("for {}", tool.stages.join(", ")),
+            ]
+        })
+        .collect();
+    print(&table(&rows));
+    if missing {
+        print("'nanoflow setup' installs what is missing\n");
+    } else if rows.is_empty() {
+        print("the flow needs no tools\n");
+    }
+    Ok(if missing { 4 } else { 0 })
+}

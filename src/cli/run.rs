@@ -1,0 +1,138 @@
+//! `nanoflow run`
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::events::{new_run_id, Event, Events, JournalWriter, JsonLines, Terminal};
+use crate::exec::{self, plan, Project, RunOptions, Verdict};
+use crate::flow::StageId;
+use crate::report::{tell, Explainer};
+use crate::store::{State, StoreError};
+
+use super::{lock, CliError, Global};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Stages, groups or aliases; all stages if none is given
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// How many processors to use; all if not given
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Tell what would run, and run nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Go on with what does not depend on a failure
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Run the targets even if nothing changed
+    #[arg(long)]
+    pub force: bool,
+    /// Run every stage twice and compare the bytes
+    #[arg(long)]
+    pub twice: bool,
+    /// Do not wait for another run on this cache
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Where stages run
+    #[arg(long, value_name = "WHERE", default_value = "local")]
+    pub executor: Executor,
+    /// Install what is missing first
+    #[arg(long)]
+    pub setup: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Executor {
+    /// On this machine
+    Local,
+}
+
+pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
+    let project = Arc::new(global.open()?);
+    let targets = project.targets(&arguments.targets)?;
+    let order = project.graph.closure(&targets);
+    project.check(&order)?;
+    let forced: BTreeSet<StageId> = if arguments.force { targets.into_iter().collect() } else { BTreeSet::new() };
+    if arguments.dry_run {
+        return Ok(dry_run(global, &project, &order, &forced));
+    }
+    if arguments.setup {
+        super::setup::install(global, &project, &order, true)?;
+    }
+    let root = project.store.root().to_path_buf();
+    let mut held = lock(&root, !arguments.no_wait)?;
+    project.store.prepare()?;
+    let mut state = State::load(&root);
+    let run = new_run_id(&project.store.runs());
+    let folder = project.store.runs().join(&run);
+    let journal = JournalWriter::create(&folder).map_err(|error| StoreError::io(&folder, error))?;
+    held.tell(Some(&run));
+    let mut events = Events::default();
+    if global.json {
+        events.add(JsonLines);
+    }
+    events.add(Terminal::new(if global.json { crate::events::Verbosity::Quiet } else { global.verbosity() }, global.colored()));
+    events.add(journal);
+    let jobs = arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let options = RunOptions {
+        run,
+        command: std::env::args().skip(1).collect(),
+        jobs,
+        keep_going: arguments.keep_going,
+        forced,
+        twice: arguments.twice,
+    };
+    let result = exec::run(&project, &mut state, &mut events, &order, &options);
+    project.store.stat.save();
+    project.tools.save();
+    state.compact();
+    held.tell(None);
+    Ok(result?.exit_code())
+}
+
+/// Tells what would run, by the same plan that a run follows.
+fn dry_run(global: &Global, project: &Project, order: &[StageId], forced: &BTreeSet<StageId>) -> u8 {
+    let state = State::load(project.store.root());
+    let plan = plan(project, &state, order, forced);
+    let mut explainer = Explainer::new(project, &state, &plan);
+    let mut events = Events::default();
+    if global.json {
+        events.add(JsonLines);
+    } else {
+        events.add(Terminal::new(global.verbosity(), global.colored()));
+    }
+    let mut missing = false;
+    let (mut run, mut cached, mut maybe) = (0, 0, 0);
+    for id in order {
+        let action = match plan.get(id) {
+            Some(Verdict::Fresh { .. }) => "cached",
+            Some(Verdict::Run { .. }) => "run",
+            Some(Verdict::Problem(exec::Problem::Missing(_))) => {
+                missing = true;
+                "tool-missing"
+            }
+            _ => "maybe",
+        };
+        match action {
+            "cached" => cached += 1,
+            "maybe" => maybe += 1,
+            _ => run += 1,
+        }
+        let reason = explainer.reasons(*id).into_iter().next().map(|reason| {
+            let mut value = serde_json::to_value(&reason).unwrap_or_default();
+            value["text"] = tell(&reason).into();
+            value
+        });
+        let stage = project.flow.stage(*id).name.clone();
+        events.emit(&Event::StagePlanned { stage, action: action.to_string(), reason });
+    }
+    if !global.json && !global.quiet {
+        eprintln!("{run} would run, {maybe} may run after them, {cached} cached");
+    }
+    if missing {
+        4
+    } else {
+        0
+    }
+}

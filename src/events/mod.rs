@@ -1,0 +1,116 @@
+//! What happens in a run, as one typed stream. Everything that shows or keeps a run only reads these.
+
+mod journal;
+mod json;
+mod terminal;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+pub use journal::{new_run_id, read_journal, JournalWriter};
+pub use json::JsonLines;
+pub use terminal::{Terminal, Verbosity};
+
+/// How a stage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Executed,
+    Cached,
+    Remote,
+    Failed,
+    Skipped,
+}
+
+/// One thing that happened. The words and fields are part of the command line's contract.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    RunStarted {
+        run: String,
+        /// Seconds since 1970.
+        time: f64,
+        stages: usize,
+        command: Vec<String>,
+    },
+    /// Only of a dry run: what would happen.
+    StagePlanned {
+        stage: String,
+        /// `run`, `cached` or `maybe` (its inputs are not known yet).
+        action: String,
+        reason: Option<Json>,
+    },
+    StageStarted {
+        stage: String,
+        key: String,
+    },
+    StageProgress {
+        stage: String,
+        done: f64,
+        total: Option<f64>,
+        unit: Option<String>,
+        note: Option<String>,
+    },
+    StageFinished {
+        stage: String,
+        outcome: Outcome,
+        seconds: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// Why it failed or was skipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+        /// Whose fault a failure is, if the stage said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
+    },
+    GateFailed {
+        stage: String,
+        metric: String,
+        value: Json,
+        min: Option<f64>,
+        max: Option<f64>,
+        message: String,
+    },
+    /// `--twice`: the second time something else came out.
+    StageDiffers {
+        stage: String,
+        output: String,
+        place: String,
+    },
+    RunFinished {
+        run: String,
+        executed: usize,
+        cached: usize,
+        remote: usize,
+        failed: usize,
+        skipped: usize,
+        gates_failed: usize,
+        seconds: f64,
+        exit: u8,
+    },
+}
+
+/// Something that shows or keeps events.
+pub trait Sink {
+    fn event(&mut self, event: &Event);
+}
+
+/// Gives every event to every sink, in order.
+#[derive(Default)]
+pub struct Events {
+    sinks: Vec<Box<dyn Sink>>,
+}
+
+impl Events {
+    pub fn add(&mut self, sink: impl Sink + 'static) {
+        self.sinks.push(Box::new(sink));
+    }
+    pub fn emit(&mut self, event: &Event) {
+        for sink in &mut self.sinks {
+            sink.event(event);
+        }
+    }
+}

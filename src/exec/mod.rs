@@ -1,0 +1,21 @@
+//! Bringing stages up to date: planning, child processes, resources, the run itself.
+
+mod attempt;
+mod child;
+mod plan;
+mod programs;
+mod project;
+mod resources;
+mod schedule;
+mod sources;
+pub mod supervise;
+mod tools;
+mod work;
+mod wrapper;
+
+pub use plan::{plan, resolve, Plan, Resolved, Staged, StagedFrom, Verdict};
+pub use programs::Problem;
+pub use project::{LoadError, Overrides, Project};
+pub use schedule::{artifacts_of, log_path, run, RunError, RunOptions, RunReport};
+pub use tools::{Missing, Tools};
+pub use wrapper::{ToolNeed, Wrapper};

@@ -1,0 +1,667 @@
+//! A run: stages settled from the cache, the rest executed as their inputs and the tokens allow.
+//!
+//! What can be settled from the cache is settled first, in order and without any task; only if something is left to execute a
+//! runtime is started. All decisions are made in one place, by one thread; tasks only do one stage's work and report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::events::{Event, Events, Outcome};
+use crate::flow::StageId;
+use crate::gate::judge;
+use crate::key::ActionKey;
+use crate::store::{Action, Failure, Good, Memo, RestoreError, State, StateLine, StoreError};
+
+use super::attempt::{self, Attempt, Done};
+use super::child::{Progress, Stop};
+use super::plan::{lookup, resolve, Resolved};
+use super::programs::Problem;
+use super::resources::Tokens;
+use super::work::Failed;
+use super::Project;
+
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    pub run: String,
+    pub command: Vec<String>,
+    /// Tokens of cpu.
+    pub jobs: usize,
+    pub keep_going: bool,
+    pub forced: BTreeSet<StageId>,
+    /// Run every stage a second time and compare.
+    pub twice: bool,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunReport {
+    pub executed: usize,
+    pub cached: usize,
+    pub failed: usize,
+    pub skipped: usize,
+    pub gates_failed: usize,
+    /// A stage failed for want of a program.
+    pub tool_missing: bool,
+    /// A stage failed otherwise, or came out differently the second time.
+    pub stage_failed: bool,
+    pub store_failed: bool,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the runtime cannot be started: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// Where one stage of the run stands.
+#[derive(Debug, Clone)]
+enum Place {
+    Waiting,
+    Queued,
+    Running,
+    /// Waits for another stage with the same key.
+    Shares,
+    Finished {
+        action: Option<Arc<Action>>,
+        /// Dependents may run.
+        passes: bool,
+    },
+}
+
+struct Run<'a> {
+    project: &'a Arc<Project>,
+    state: &'a mut State,
+    events: &'a mut Events,
+    options: &'a RunOptions,
+    order: Vec<StageId>,
+    places: HashMap<StageId, Place>,
+    resolved: HashMap<StageId, Arc<Resolved>>,
+    queue: VecDeque<StageId>,
+    sharing: HashMap<ActionKey, Vec<StageId>>,
+    lines: Vec<StateLine>,
+    memo: Option<Memo>,
+    /// Stages made again because a result of theirs was damaged.
+    remade: BTreeSet<StageId>,
+    report: RunReport,
+    stopping: bool,
+}
+
+/// Brings the stages of `order` (closed under what they wait for) up to date. The caller holds the lock.
+///
+/// # Errors
+/// The cache cannot be used.
+pub fn run(
+    project: &Arc<Project>,
+    state: &mut State,
+    events: &mut Events,
+    order: &[StageId],
+    options: &RunOptions,
+) -> Result<RunReport, RunError> {
+    let started = Instant::now();
+    let mut run = Run {
+        project,
+        state,
+        events,
+        options,
+        order: order.to_vec(),
+        places: order.iter().map(|id| (*id, Place::Waiting)).collect(),
+        resolved: HashMap::new(),
+        queue: VecDeque::new(),
+        sharing: HashMap::new(),
+        lines: Vec::new(),
+        memo: None,
+        remade: BTreeSet::new(),
+        report: RunReport::default(),
+        stopping: false,
+    };
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    run.events.emit(&Event::RunStarted {
+        run: options.run.clone(),
+        time,
+        stages: order.len(),
+        command: options.command.clone(),
+    });
+    for id in order {
+        run.settle(*id)?;
+    }
+    run.write_state()?;
+    if !run.queue.is_empty() {
+        run.execute_queue()?;
+    }
+    run.skip_rest();
+    if options.twice && run.report.signal.is_none() {
+        run.second_pass()?;
+    }
+    run.write_state()?;
+    if let Some(memo) = &run.memo {
+        memo.flush();
+    }
+    let report = run.report.clone();
+    run.events.emit(&Event::RunFinished {
+        run: options.run.clone(),
+        executed: report.executed,
+        cached: report.cached,
+        remote: 0,
+        failed: report.failed,
+        skipped: report.skipped,
+        gates_failed: report.gates_failed,
+        seconds: started.elapsed().as_secs_f64(),
+        exit: report.exit_code(),
+    });
+    Ok(report)
+}
+
+impl RunReport {
+    /// The exit code: of those that apply the first of 5, 4, 1, 3; a signal before all.
+    pub fn exit_code(&self) -> u8 {
+        match self.signal {
+            Some(signal) => u8::try_from(128 + signal).unwrap_or(130),
+            None if self.store_failed => 5,
+            None if self.tool_missing => 4,
+            None if self.stage_failed => 1,
+            None if self.gates_failed > 0 => 3,
+            None => 0,
+        }
+    }
+}
+
+impl Run<'_> {
+    fn name(&self, id: StageId) -> String {
+        self.project.flow.stage(id).name.clone()
+    }
+
+    fn action_of(&self, id: StageId) -> Option<Arc<Action>> {
+        match self.places.get(&id) {
+            Some(Place::Finished { action, .. }) => action.clone(),
+            _ => None,
+        }
+    }
+
+    /// If all that a stage waits for is there, finds its result or queues it.
+    fn settle(&mut self, id: StageId) -> Result<(), RunError> {
+        if !matches!(self.places.get(&id), Some(Place::Waiting)) {
+            return Ok(());
+        }
+        let ready = self
+            .project
+            .graph
+            .upstream(id)
+            .all(|from| matches!(self.places.get(&from), Some(Place::Finished { action: Some(_), passes: true })));
+        if !ready {
+            return Ok(());
+        }
+        let resolved = match resolve(self.project, id, &|from| self.action_of(from), None) {
+            Ok(Some(resolved)) => Arc::new(resolved),
+            Ok(None) => return Ok(()),
+            Err(problem) => {
+                self.problem(id, problem);
+                return Ok(());
+            }
+        };
+        let name = self.name(id);
+        let invalidated = self.state.history(&name).is_some_and(|history| history.invalidated);
+        let again = invalidated || self.options.forced.contains(&id) || self.remade.contains(&id);
+        self.resolved.insert(id, resolved.clone());
+        if !again {
+            if let Some(entry) = self.memo.as_ref().and_then(|memo| memo.get(&self.project.store, &resolved.key)) {
+                tracing::debug!("memo: {name}: {} outputs", entry.outputs.len());
+            }
+            if let Some(action) = lookup(self.project, self.state, id, &resolved) {
+                return self.found(id, &resolved, action);
+            }
+            if let Some(sharing) = self.sharing.get_mut(&resolved.key) {
+                sharing.push(id);
+                self.places.insert(id, Place::Shares);
+                return Ok(());
+            }
+        }
+        self.sharing.entry(resolved.key.clone()).or_default();
+        self.places.insert(id, Place::Queued);
+        self.queue.push_back(id);
+        Ok(())
+    }
+
+    /// A result that was there already.
+    fn found(&mut self, id: StageId, resolved: &Resolved, action: Arc<Action>) -> Result<(), RunError> {
+        if self.project.store.action(&resolved.key).is_none() {
+            // Content that was expected and is there: from now on it is known under this key too.
+            self.project.store.record(Action::clone(&action))?;
+        }
+        match self.restore(id, &action) {
+            Ok(()) => {}
+            Err(RestoreError::Damaged(_)) => {
+                self.project.store.drop_action(&resolved.key);
+                return self.settle(id);
+            }
+            Err(RestoreError::Io { path, source }) => return Err(StoreError::io(path, source).into()),
+        }
+        self.finish_good(id, resolved, action, Outcome::Cached, 0.0);
+        Ok(())
+    }
+
+    fn restore(&self, id: StageId, action: &Action) -> Result<(), RestoreError> {
+        let stage = self.project.flow.stage(id);
+        let folder = self.project.store.artifacts(&stage.name);
+        for (name, output) in &stage.outputs {
+            if let Some(record) = action.outputs.get(name) {
+                self.project.store.restore(record, &folder.join(&output.path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_good(
+        &mut self,
+        id: StageId,
+        resolved: &Resolved,
+        action: Arc<Action>,
+        outcome: Outcome,
+        seconds: f64,
+    ) {
+        let stage = self.project.flow.stage(id);
+        match outcome {
+            Outcome::Executed => self.report.executed += 1,
+            _ => self.report.cached += 1,
+        }
+        let good = Good {
+            key: action.key.clone(),
+            run: if outcome == Outcome::Executed { self.options.run.clone() } else { action.run.clone() },
+            template: resolved.template.clone(),
+            upstream: resolved.upstream.clone(),
+        };
+        let history = self.state.history(&stage.name);
+        let same = history.is_some_and(|history| {
+            history.failure.is_none() && !history.invalidated && history.last().is_some_and(|last| *last == good)
+        });
+        if !same {
+            self.lines.push(StateLine::Good { stage: stage.name.clone(), good });
+        }
+        self.events.emit(&Event::StageFinished {
+            stage: stage.name.clone(),
+            outcome,
+            seconds,
+            key: Some(action.key.to_string()),
+            message: None,
+            hint: None,
+            failure: None,
+        });
+        let failed = judge(&stage.gates, &action.metrics);
+        let mut passes = true;
+        for gate in failed {
+            passes &= gate.continues;
+            self.report.gates_failed += 1;
+            self.events.emit(&Event::GateFailed {
+                stage: stage.name.clone(),
+                metric: gate.metric.clone(),
+                value: gate.value.clone(),
+                min: gate.min,
+                max: gate.max,
+                message: gate.tell(),
+            });
+        }
+        self.places.insert(id, Place::Finished { action: Some(action), passes });
+    }
+
+    fn problem(&mut self, id: StageId, problem: Problem) {
+        let failed = match problem {
+            Problem::Missing(missing) => Failed::Missing(missing),
+            Problem::Input(message) => Failed::stage(message),
+        };
+        self.finish_failed(id, None, failed, 0.0);
+    }
+
+    fn finish_failed(&mut self, id: StageId, key: Option<ActionKey>, failed: Failed, seconds: f64) {
+        let name = self.name(id);
+        let (message, mut hint, kind) = match &failed {
+            Failed::Stage { message, hint, kind } => (message.clone(), hint.clone(), *kind),
+            Failed::Missing(missing) => (missing.message.clone(), missing.hint.clone(), None),
+            other => (other.to_string(), None, None),
+        };
+        match &failed {
+            Failed::Missing(_) => self.report.tool_missing = true,
+            Failed::Store(_) => self.report.store_failed = true,
+            Failed::Interrupted => {}
+            _ => self.report.stage_failed = true,
+        }
+        if matches!(failed, Failed::Missing(_)) && hint.is_none() {
+            hint = Some("'nanoflow doctor' tells what is missing".to_string());
+        }
+        self.report.failed += 1;
+        self.places.insert(id, Place::Finished { action: None, passes: false });
+        if !matches!(failed, Failed::Interrupted | Failed::Store(_) | Failed::Missing(_)) {
+            let failure = Failure { run: self.options.run.clone(), key: key.clone(), message: message.clone() };
+            self.lines.push(StateLine::Failed { stage: name.clone(), failure });
+        }
+        self.events.emit(&Event::StageFinished {
+            stage: name,
+            outcome: Outcome::Failed,
+            seconds,
+            key: key.map(|key| key.to_string()),
+            message: Some(message),
+            hint,
+            failure: kind.and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_string)),
+        });
+        if !self.options.keep_going {
+            self.stopping = true;
+        }
+    }
+
+    fn write_state(&mut self) -> Result<(), RunError> {
+        let lines = std::mem::take(&mut self.lines);
+        Ok(self.state.append(lines)?)
+    }
+
+    fn execute_queue(&mut self) -> Result<(), RunError> {
+        self.memo = Some(Memo::open(&self.project.store)?);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(self.options.jobs.clamp(2, 64))
+            .build()
+            .map_err(RunError::Runtime)?;
+        runtime.block_on(self.drive(&mut Drive::default()))
+    }
+
+    /// Starts what can be started, takes what comes, until nothing runs and nothing can be started.
+    async fn drive(&mut self, drive: &mut Drive) -> Result<(), RunError> {
+        let mut tokens = Tokens::new(self.options.jobs, &self.project.flow.limits);
+        let (stop, stopped) = watch::channel(Stop::No);
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Message>();
+        let mut signals = Signals::new().map_err(RunError::Runtime)?;
+        loop {
+            self.start_ready(drive, &mut tokens, &sender, &stopped);
+            if drive.running == 0 {
+                return Ok(());
+            }
+            tokio::select! {
+                message = receiver.recv() => match message {
+                    Some(Message::Progress { id, progress }) => self.told_progress(id, progress),
+                    Some(Message::Done { id, done }) => {
+                        drive.running -= 1;
+                        tokens.give_back(&self.project.flow.stage(id).resources);
+                        self.done(id, *done)?;
+                        self.write_state()?;
+                    }
+                    None => return Ok(()),
+                },
+                signal = signals.next() => {
+                    let again = self.report.signal.replace(signal).is_some();
+                    self.stopping = true;
+                    let _ = stop.send(if again { Stop::Kill } else { Stop::Ask });
+                    drive.deadline = Some(tokio::time::Instant::now() + GRACE);
+                }
+                () = at(drive.deadline) => {
+                    drive.deadline = None;
+                    let _ = stop.send(Stop::Kill);
+                }
+            }
+        }
+    }
+
+    fn start_ready(
+        &mut self,
+        drive: &mut Drive,
+        tokens: &mut Tokens,
+        sender: &mpsc::UnboundedSender<Message>,
+        stopped: &watch::Receiver<Stop>,
+    ) {
+        let mut held = VecDeque::new();
+        while let Some(id) = self.queue.pop_front() {
+            let want = self.project.flow.stage(id).resources.clone();
+            if self.stopping {
+                held.push_back(id);
+                continue;
+            }
+            if !tokens.fits(&want) {
+                held.push_back(id);
+                continue;
+            }
+            let Some(resolved) = self.resolved.get(&id).cloned() else { continue };
+            tokens.take(&want);
+            drive.running += 1;
+            self.places.insert(id, Place::Running);
+            self.events.emit(&Event::StageStarted { stage: self.name(id), key: resolved.key.to_string() });
+            let attempt = Attempt {
+                project: self.project.clone(),
+                id,
+                resolved,
+                run: self.options.run.clone(),
+                threads: tokens.threads(&want),
+                record: true,
+            };
+            let (sender, stopped) = (sender.clone(), stopped.clone());
+            tokio::spawn(async move {
+                let progress = {
+                    let sender = sender.clone();
+                    move |progress| {
+                        let _ = sender.send(Message::Progress { id, progress });
+                    }
+                };
+                let done = attempt::run(attempt, stopped, progress).await;
+                let _ = sender.send(Message::Done { id, done: Box::new(done) });
+            });
+        }
+        self.queue = held;
+    }
+
+    fn told_progress(&mut self, id: StageId, progress: Progress) {
+        let Progress { done, total, unit, note } = progress;
+        self.events.emit(&Event::StageProgress { stage: self.name(id), done, total, unit, note });
+    }
+
+    /// One stage's work is over: keeps what came of it and looks at what waited for it.
+    fn done(&mut self, id: StageId, done: Done) -> Result<(), RunError> {
+        let Some(resolved) = self.resolved.get(&id).cloned() else { return Ok(()) };
+        let sharing = self.sharing.remove(&resolved.key).unwrap_or_default();
+        match done.result {
+            Ok(action) => {
+                if let Some(memo) = &self.memo {
+                    memo.insert(&action);
+                }
+                if let Err(error) = self.restore(id, &action) {
+                    let failed = match error {
+                        RestoreError::Damaged(fault) => Failed::stage(fault.to_string()),
+                        RestoreError::Io { path, source } => Failed::Store(StoreError::io(path, source)),
+                    };
+                    self.finish_failed(id, Some(resolved.key.clone()), failed, done.seconds);
+                } else {
+                    self.finish_good(id, &resolved, action, Outcome::Executed, done.seconds);
+                }
+            }
+            Err(Failed::Damaged(from)) if self.remade.insert(from) => {
+                // Its result is gone: that stage runs again, then this one is looked at anew.
+                if let Some(lost) = self.resolved.get(&from) {
+                    self.project.store.drop_action(&lost.key);
+                }
+                self.places.insert(id, Place::Waiting);
+                self.make_again(from);
+            }
+            Err(failed) => self.finish_failed(id, Some(resolved.key.clone()), failed, done.seconds),
+        }
+        let waiting: Vec<StageId> =
+            sharing.into_iter().chain(self.project.graph.downstream(id)).chain(std::iter::once(id)).collect();
+        for next in waiting {
+            if matches!(self.places.get(&next), Some(Place::Shares)) {
+                self.places.insert(next, Place::Waiting);
+            }
+            if self.places.contains_key(&next) {
+                self.settle_down(next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles a stage and, if it was found in the cache, what waits for it.
+    fn settle_down(&mut self, id: StageId) -> Result<(), RunError> {
+        let mut stack = vec![id];
+        while let Some(id) = stack.pop() {
+            let waited = matches!(self.places.get(&id), Some(Place::Waiting));
+            self.settle(id)?;
+            if waited && matches!(self.places.get(&id), Some(Place::Finished { .. })) {
+                stack.extend(self.project.graph.downstream(id).filter(|next| self.places.contains_key(next)));
+            }
+        }
+        Ok(())
+    }
+
+    fn make_again(&mut self, id: StageId) {
+        // It was counted when it was found; it will be counted as executed.
+        if matches!(self.places.get(&id), Some(Place::Finished { action: Some(_), .. })) {
+            self.report.cached = self.report.cached.saturating_sub(1);
+        }
+        self.places.insert(id, Place::Queued);
+        self.queue.push_back(id);
+    }
+
+    /// Tells of every stage that was not reached.
+    fn skip_rest(&mut self) {
+        for id in self.order.clone() {
+            if matches!(self.places.get(&id), Some(Place::Finished { .. })) {
+                continue;
+            }
+            let blocked: Vec<String> = self
+                .project
+                .graph
+                .upstream(id)
+                .filter(|from| !matches!(self.places.get(from), Some(Place::Finished { action: Some(_), passes: true })))
+                .map(|from| self.name(from))
+                .collect();
+            let message = match blocked.first() {
+                Some(from) => format!("'{from}' did not pass"),
+                None if self.report.signal.is_some() => "the run was interrupted".to_string(),
+                None => "the run stopped at the first failure (-k goes on)".to_string(),
+            };
+            self.report.skipped += 1;
+            self.events.emit(&Event::StageFinished {
+                stage: self.name(id),
+                outcome: Outcome::Skipped,
+                seconds: 0.0,
+                key: None,
+                message: Some(message),
+                hint: None,
+                failure: None,
+            });
+        }
+    }
+
+    /// `--twice`: runs every good stage again, keeps nothing, compares.
+    fn second_pass(&mut self) -> Result<(), RunError> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+        for id in self.order.clone() {
+            let (Some(action), Some(resolved)) = (self.action_of(id), self.resolved.get(&id).cloned()) else { continue };
+            let attempt = Attempt {
+                project: self.project.clone(),
+                id,
+                resolved: resolved.clone(),
+                run: self.options.run.clone(),
+                threads: Tokens::new(self.options.jobs, &self.project.flow.limits).threads(&self.project.flow.stage(id).resources),
+                record: false,
+            };
+            let (stop, stopped) = watch::channel(Stop::No);
+            let result = runtime.block_on(async {
+                let mut signals = Signals::new().map_err(RunError::Runtime)?;
+                let work = attempt::compare(attempt, action, stopped);
+                tokio::pin!(work);
+                loop {
+                    tokio::select! {
+                        result = &mut work => return Ok::<_, RunError>(result),
+                        signal = signals.next() => {
+                            self.report.signal = Some(signal);
+                            let _ = stop.send(Stop::Kill);
+                        }
+                    }
+                }
+            })?;
+            if self.report.signal.is_some() {
+                return Ok(());
+            }
+            let stage = self.name(id);
+            match result {
+                Ok(differences) => {
+                    for (output, place) in differences {
+                        self.report.stage_failed = true;
+                        self.events.emit(&Event::StageDiffers { stage: stage.clone(), output, place });
+                    }
+                }
+                Err(failed) => {
+                    self.report.stage_failed = true;
+                    self.events.emit(&Event::StageDiffers {
+                        stage,
+                        output: String::new(),
+                        place: format!("the second time it failed: {failed}"),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long a stage that was asked to stop may take.
+const GRACE: Duration = Duration::from_millis(1500);
+
+#[derive(Default)]
+struct Drive {
+    running: usize,
+    /// When what was asked to stop is killed.
+    deadline: Option<tokio::time::Instant>,
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+enum Message {
+    Progress { id: StageId, progress: Progress },
+    Done { id: StageId, done: Box<Done> },
+}
+
+/// Signals that end a run.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        use tokio::signal::unix::{signal, SignalKind};
+        crate::cli::signals::handled_by_run();
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+            _ = self.hangup.recv() => 1,
+        }
+    }
+}
+
+/// Logs of a run.
+pub fn log_path(project: &Project, run: &str, stage: &str) -> PathBuf {
+    project.store.runs().join(run).join("logs").join(format!("{stage}.log"))
+}
+
+/// Where each output of a stage lies for people.
+pub fn artifacts_of(project: &Project, id: StageId) -> BTreeMap<String, PathBuf> {
+    let stage = project.flow.stage(id);
+    let folder = project.store.artifacts(&stage.name);
+    stage.outputs.iter().map(|(name, output)| (name.clone(), folder.join(&output.path))).collect()
+}

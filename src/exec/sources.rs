@@ -1,0 +1,138 @@
+//! Files of the user's that stages read: paths and globs → files, and faults where there are none.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::flow::{Fault, Flow, Source, SourceKind, StageId};
+use crate::store::encode_path;
+
+/// Files of one source, relative to the flow file, ordered.
+type Files = Arc<Vec<PathBuf>>;
+
+/// Expanded paths and globs, each looked up once.
+pub struct Sources {
+    dir: PathBuf,
+    known: Mutex<HashMap<String, Option<Files>>>,
+}
+
+impl Sources {
+    pub fn new(dir: &Path) -> Sources {
+        Sources { dir: dir.to_path_buf(), known: Mutex::new(HashMap::new()) }
+    }
+
+    /// The files of a path or glob; `None` if there are none.
+    pub fn files(&self, kind: &SourceKind) -> Option<Files> {
+        let text = match kind {
+            SourceKind::Path(text) | SourceKind::Glob(text) => text,
+            SourceKind::Output { .. } => return None,
+        };
+        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(files) = known.get(text) {
+            return files.clone();
+        }
+        let files = expand(&self.dir, kind).map(Arc::new);
+        known.insert(text.clone(), files.clone());
+        files
+    }
+
+    /// Tells of sources that name nothing.
+    pub fn check(&self, flow: &Flow, id: StageId, faults: &mut Vec<Fault>) {
+        let stage = flow.stage(id);
+        for (name, input) in &stage.inputs {
+            for source in &input.sources {
+                if matches!(source.kind, SourceKind::Output { .. }) || self.files(&source.kind).is_some() {
+                    continue;
+                }
+                faults.push(missing(&self.dir, flow, &stage.name, name, source));
+            }
+        }
+    }
+}
+
+/// The files of a path or glob as they are now; `None` if there are none.
+pub fn expand(dir: &Path, kind: &SourceKind) -> Option<Vec<PathBuf>> {
+    match kind {
+        SourceKind::Path(text) => {
+            let path = PathBuf::from(text);
+            dir.join(&path).metadata().is_ok().then(|| vec![path])
+        }
+        SourceKind::Glob(text) => {
+            let path = PathBuf::from(text);
+            // A file whose name looks like a pattern is that file.
+            if dir.join(&path).metadata().is_ok() {
+                return Some(vec![path]);
+            }
+            let files = glob(dir, text);
+            (!files.is_empty()).then_some(files)
+        }
+        SourceKind::Output { .. } => None,
+    }
+}
+
+/// Files that match the pattern, ordered. `*` and `?` stay within one name, `**` goes through folders, a name that begins
+/// with a dot is matched only by a pattern that does.
+fn glob(dir: &Path, pattern: &str) -> Vec<PathBuf> {
+    let matcher = globset::GlobBuilder::new(pattern.trim_start_matches("./"))
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build();
+    let Ok(matcher) = matcher else { return Vec::new() };
+    let matcher = matcher.compile_matcher();
+    let special = |part: &str| part.contains(['*', '?', '[', '{']);
+    let pattern = pattern.trim_start_matches("./");
+    let prefix: PathBuf = pattern.split('/').take_while(|part| !special(part)).collect::<Vec<_>>().join("/").into();
+    let prefix = if pattern.starts_with('/') { Path::new("/").join(prefix) } else { prefix };
+    let depth = if pattern.contains("**") {
+        usize::MAX
+    } else {
+        pattern.split('/').count().saturating_sub(prefix.components().filter(|c| *c != Component::RootDir).count())
+    };
+    let hidden = pattern.split('/').any(|part| part.starts_with('.') && part != "." && part != "..");
+    let mut files = Vec::new();
+    let mut folders = vec![(prefix, 0usize)];
+    while let Some((folder, level)) = folders.pop() {
+        let own = level == 0 && folder.as_os_str().is_empty();
+        for entry in std::fs::read_dir(dir.join(&folder)).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if own && (name == "cache" || name == "artifacts") {
+                continue;
+            }
+            if !hidden && name.to_string_lossy().starts_with('.') {
+                continue;
+            }
+            let path = folder.join(&name);
+            let Ok(kind) = entry.file_type() else { continue };
+            let is_folder = kind.is_dir() || (kind.is_symlink() && dir.join(&path).is_dir());
+            if matcher.is_match(&path) && (!is_folder || !pattern.contains("**")) {
+                files.push(path.clone());
+            }
+            if kind.is_dir() && level + 1 < depth {
+                folders.push((path, level + 1));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+fn missing(dir: &Path, flow: &Flow, stage: &str, input: &str, source: &Source) -> Fault {
+    let (text, what) = match &source.kind {
+        SourceKind::Glob(text) => (text, "matches no file"),
+        SourceKind::Path(text) | SourceKind::Output { output: text, .. } => (text, "is neither a file nor an output of a stage"),
+    };
+    let fault = Fault::new(source.span, format!("input '{input}' of stage '{stage}': '{text}' {what}"));
+    let mut candidates: Vec<String> = Vec::new();
+    if !text.contains('/') {
+        for stage in flow.stages.iter().take(500) {
+            candidates.extend(stage.outputs.keys().map(|output| format!("{}.{output}", stage.name)));
+        }
+    }
+    let path = Path::new(text);
+    let parent = path.parent().unwrap_or(Path::new(""));
+    for entry in std::fs::read_dir(dir.join(parent)).into_iter().flatten().flatten().take(1000) {
+        candidates.push(encode_path(&parent.join(entry.file_name())));
+    }
+    candidates.sort();
+    fault.suggest(text, candidates.iter().map(String::as_str))
+}

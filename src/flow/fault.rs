@@ -1,0 +1,119 @@
+//! What is wrong in a flow file, and where.
+
+use std::fmt::Write as _;
+
+/// A place in the flow file: line and column count from 1, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    pub line: u32,
+    pub column: u32,
+    pub length: u32,
+}
+
+impl Span {
+    pub const START: Span = Span { line: 1, column: 1, length: 1 };
+
+    pub fn new(line: usize, column: usize, length: usize) -> Self {
+        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        Span { line: narrow(line.max(1)), column: narrow(column), length: narrow(length) }
+    }
+}
+
+/// One thing that is wrong, with the words at fault and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub span: Span,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    pub fn new(span: Span, message: impl Into<String>) -> Self {
+        Fault { span, message: message.into(), hint: None }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds `did you mean 'x'?` when some candidate is near.
+    #[must_use]
+    pub fn suggest<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+        match nearest(word, candidates) {
+            Some(near) => self.hint(format!("did you mean '{near}'?")),
+            None => self,
+        }
+    }
+}
+
+/// The candidate that a slip of the fingers makes of `word`, if there is one. At most 2,000 candidates are looked at, so
+/// that a large flow with many faults is told about in time.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > 200 {
+        return None;
+    }
+    let allowed = (word.chars().count() / 3).max(1).min(4);
+    candidates
+        .into_iter()
+        .take(2000)
+        .filter(|candidate| candidate.len() <= 200)
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= allowed || (word.len() >= 3 && (candidate.starts_with(word) || word.starts_with(candidate)))
+        })
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// All faults of one file, with its text so that the words at fault can be shown.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}", render(file, text, faults))]
+pub struct FlowFaults {
+    /// The file's name as people know it, such as `flow.yaml`.
+    pub file: String,
+    pub text: String,
+    pub faults: Vec<Fault>,
+}
+
+/// Faults shown at most; more are counted.
+const SHOWN: usize = 200;
+
+/// `flow.yaml:3:5: error: …`, the line, a mark under the words, and the hint; ordered by place.
+fn render(file: &str, text: &str, faults: &[Fault]) -> String {
+    let mut ordered: Vec<&Fault> = faults.iter().collect();
+    ordered.sort_by_key(|fault| fault.span);
+    ordered.dedup();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut out = String::new();
+    for fault in ordered.iter().take(SHOWN) {
+        let Span { line, column, length } = fault.span;
+        let _ = writeln!(out, "{file}:{line}:{column}: error: {}", fault.message);
+        if let Some(source) = lines.get(line as usize - 1) {
+            render_source(&mut out, source, line, column as usize, length as usize);
+        }
+        if let Some(hint) = &fault.hint {
+            let _ = writeln!(out, "  hint: {hint}");
+        }
+    }
+    if ordered.len() > SHOWN {
+        let _ = writeln!(out, "… and {} more", ordered.len() - SHOWN);
+    }
+    let count = ordered.len();
+    let _ = write!(out, "{count} {} in {file}", if count == 1 { "fault" } else { "faults" });
+    out
+}
+
+/// The line at fault, cut to what fits a screen, and carets under the words.
+fn render_source(out: &mut String, source: &str, line: u32, column: usize, length: usize) {
+    const WIDTH: usize = 100;
+    let first = column.saturating_sub(1);
+    let start = if first > WIDTH / 2 { first - WIDTH / 2 } else { 0 };
+    let shown: String =
+        source.chars().skip(start).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let number = line.to_string();
+    let _ = writeln!(out, "  {number} | {shown}");
+    let marks = length.clamp(1, WIDTH.saturating_sub(first - start).max(1));
+    let _ = writeln!(out, "  {} | {}{}", " ".repeat(number.len()), " ".repeat(first - start), "^".repeat(marks));
+}

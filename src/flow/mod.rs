@@ -1,0 +1,149 @@
+//! `flow.yaml` → a checked [`Flow`]. Pure: text in, values or faults out; no file is opened here.
+
+mod check;
+mod fault;
+pub mod profile;
+mod quantity;
+pub mod quote;
+pub mod template;
+pub mod yaml;
+
+use std::collections::BTreeMap;
+
+pub use check::check;
+pub use fault::{nearest, Fault, FlowFaults, Span};
+pub use quantity::{parse_bytes, show_bytes};
+pub use template::Template;
+
+/// Position of a stage in [`Flow::stages`], which keeps the order of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageId(pub usize);
+
+/// A flow whose names are all resolved.
+#[derive(Debug, Clone, Default)]
+pub struct Flow {
+    pub name: Option<String>,
+    pub params: BTreeMap<String, serde_json::Value>,
+    /// Variables passed to every stage; part of each key.
+    pub env: Vec<String>,
+    /// Variables passed to every stage, outside the keys.
+    pub env_volatile: Vec<String>,
+    pub stages: Vec<Stage>,
+    pub groups: BTreeMap<String, Vec<StageId>>,
+    /// Other names of stages.
+    pub aliases: BTreeMap<String, StageId>,
+    pub limits: Limits,
+    /// Out-of-tree plugins: the word after `uses:` → a path relative to the flow file.
+    pub plugins: BTreeMap<String, Plugin>,
+}
+
+impl Flow {
+    pub fn stage(&self, id: StageId) -> &Stage {
+        &self.stages[id.0]
+    }
+    pub fn ids(&self) -> impl Iterator<Item = StageId> {
+        (0..self.stages.len()).map(StageId)
+    }
+    /// The stage of this name or alias.
+    pub fn find(&self, name: &str) -> Option<StageId> {
+        self.aliases
+            .get(name)
+            .copied()
+            .or_else(|| self.stages.iter().position(|stage| stage.name == name).map(StageId))
+    }
+}
+
+/// A program that speaks the stage protocol.
+#[derive(Debug, Clone)]
+pub struct Plugin {
+    pub path: String,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub struct Stage {
+    pub name: String,
+    pub span: Span,
+    pub aliases: Vec<String>,
+    pub body: Body,
+    pub body_span: Span,
+    /// With flow parameters put in where a value is a template.
+    pub params: BTreeMap<String, serde_json::Value>,
+    pub inputs: BTreeMap<String, Input>,
+    pub outputs: BTreeMap<String, Output>,
+    pub gates: Vec<Gate>,
+    pub resources: Resources,
+    pub network: bool,
+    pub checkpoint: bool,
+    /// The result depends on the machine's architecture and operating system.
+    pub platform: bool,
+}
+
+/// What a stage runs.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// A plugin that speaks the stage protocol.
+    Uses(String),
+    /// `tool-wrappers/<name>/wrapper.yaml`.
+    Wrapper(String),
+    /// A line for `/bin/sh -c`.
+    Shell(Template),
+    /// A program and its arguments.
+    Argv(Vec<Template>),
+}
+
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// A list or a glob: the stage sees many paths, even if it is one today.
+    pub many: bool,
+    pub sources: Vec<Source>,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub kind: SourceKind,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A file or directory, relative to the flow file.
+    Path(String),
+    /// Files that match a pattern, relative to the flow file.
+    Glob(String),
+    Output { stage: StageId, output: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Relative to the work directory, without a trailing slash.
+    pub path: String,
+    pub directory: bool,
+    /// Content that is expected, `b3:` and 64 hexadecimal digits.
+    pub digest: Option<String>,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    pub metric: String,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    /// `on-fail: continue`: what depends on the stage runs nevertheless.
+    pub continue_on_fail: bool,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resources {
+    pub cpu: Option<usize>,
+    pub memory: Option<u64>,
+    pub licenses: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub memory: Option<u64>,
+    pub licenses: BTreeMap<String, u64>,
+}

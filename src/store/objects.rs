@@ -1,0 +1,294 @@
+//! The object store: content by digest, read-only.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::digest::{copy_hashed, Digest, Kind};
+use super::tree::{decode_path, Content, Links, Tree, TreeEntry};
+use super::{remove_all, sync_folder, tree, OutputRecord, Store, StoreError, TreeError};
+
+/// An object that is gone or is not what its name says.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the object {digest} is damaged or gone")]
+pub struct ObjectFault {
+    pub digest: Digest,
+}
+
+/// Why content could not be written out.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error(transparent)]
+    Damaged(#[from] ObjectFault),
+    #[error("{path}: {source}", path = path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> RestoreError + '_ {
+    move |source| RestoreError::Io { path: path.to_path_buf(), source }
+}
+
+/// Whether restored content may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
+impl Store {
+    pub fn object_path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        let (head, tail) = hex.split_at(2);
+        self.root.join("objects").join(head).join(tail)
+    }
+
+    /// Digest of what lies at a path, as an output.
+    ///
+    /// # Errors
+    /// It cannot be read or is no content.
+    pub fn output_content(&self, path: &Path) -> Result<Content, TreeError> {
+        tree::content(&self.stat, path, Links::Inside, &[])
+    }
+
+    /// Digest of a source of the user's.
+    ///
+    /// # Errors
+    /// It cannot be read or is no content.
+    pub fn source_content(&self, path: &Path) -> Result<Content, TreeError> {
+        let own = [self.root.clone(), self.artifacts.clone()];
+        tree::content(&self.stat, path, Links::Follow, &own)
+    }
+
+    /// Moves content into the store: the files at `path` are given up. Synced when this returns.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn take(&self, path: &Path, content: &Content) -> Result<OutputRecord, StoreError> {
+        let mut folders = std::collections::BTreeSet::new();
+        match &content.tree {
+            None => self.take_file(path, content.digest, content.kind, true, &mut folders)?,
+            Some(tree) => {
+                // With many files one sync of the whole file system is faster than one for each.
+                let each = tree.entries.len() <= 16;
+                for entry in &tree.entries {
+                    if let Some((digest, kind)) = entry.file() {
+                        self.take_file(&path.join(decode_path(entry.path())), digest, kind, each, &mut folders)?;
+                    }
+                }
+                if !each {
+                    let folder = File::open(&self.root).map_err(|error| StoreError::io(&self.root, error))?;
+                    rustix::fs::syncfs(&folder).map_err(|error| StoreError::io(&self.root, error.into()))?;
+                }
+                let object = self.object_path(&content.digest);
+                if !self.is_object(&object, Kind::Directory, &content.digest) {
+                    self.write_synced(&object, &tree.to_bytes())?;
+                    let _ = std::fs::set_permissions(&object, Permissions::from_mode(0o444));
+                }
+            }
+        }
+        for folder in folders {
+            sync_folder(&folder).map_err(|error| StoreError::io(&folder, error))?;
+        }
+        Ok(OutputRecord { digest: content.digest, kind: content.kind, bytes: content.bytes })
+    }
+
+    fn take_file(
+        &self,
+        path: &Path,
+        digest: Digest,
+        kind: Kind,
+        sync: bool,
+        folders: &mut std::collections::BTreeSet<PathBuf>,
+    ) -> Result<(), StoreError> {
+        let object = self.object_path(&digest);
+        if self.is_object(&object, kind, &digest) {
+            return Ok(());
+        }
+        let folder = object.parent().unwrap_or(&self.root).to_path_buf();
+        let mode = if kind == Kind::Executable { 0o555 } else { 0o444 };
+        let store = || -> std::io::Result<()> {
+            std::fs::create_dir_all(&folder)?;
+            let found = path.symlink_metadata()?;
+            // A file that has another name somewhere could be changed under that name.
+            let source = if found.is_file() && found.nlink() == 1 {
+                path.to_path_buf()
+            } else {
+                let copy = self.temporary();
+                let mut to = File::create(&copy)?;
+                copy_hashed(kind, &mut File::open(path)?, Some(&mut to))?;
+                copy
+            };
+            std::fs::set_permissions(&source, Permissions::from_mode(mode))?;
+            if sync {
+                File::open(&source)?.sync_all()?;
+            }
+            std::fs::rename(&source, &object)
+        };
+        store().map_err(|error| StoreError::io(&object, error))?;
+        self.stat.forget(path);
+        folders.insert(folder);
+        Ok(())
+    }
+
+    /// Keeps bytes, such as a log.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = super::hash_bytes(Kind::File, bytes);
+        let object = self.object_path(&digest);
+        if !self.is_object(&object, Kind::File, &digest) {
+            self.write_synced(&object, bytes)?;
+            let _ = std::fs::set_permissions(&object, Permissions::from_mode(0o444));
+        }
+        Ok(digest)
+    }
+
+    fn is_object(&self, path: &Path, kind: Kind, digest: &Digest) -> bool {
+        self.stat.unchanged(path, kind, digest).unwrap_or(false)
+    }
+
+    /// Whether all of an output is in the store and whole.
+    pub fn holds(&self, record: &OutputRecord) -> bool {
+        self.damaged_part(record).is_none()
+    }
+
+    /// The first part of an output that is gone or damaged.
+    pub fn damaged_part(&self, record: &OutputRecord) -> Option<Digest> {
+        if !self.is_object(&self.object_path(&record.digest), record.kind, &record.digest) {
+            return Some(record.digest);
+        }
+        if record.kind != Kind::Directory {
+            return None;
+        }
+        let Ok(tree) = self.tree(&record.digest) else { return Some(record.digest) };
+        tree.entries
+            .iter()
+            .filter_map(TreeEntry::file)
+            .find(|(digest, kind)| !self.is_object(&self.object_path(digest), *kind, digest))
+            .map(|(digest, _)| digest)
+    }
+
+    /// Drops the object, so that it is made again.
+    pub fn drop_object(&self, digest: &Digest) {
+        let path = self.object_path(digest);
+        let _ = std::fs::remove_file(&path);
+        self.stat.forget(&path);
+    }
+
+    /// A directory's listing.
+    ///
+    /// # Errors
+    /// The object is damaged.
+    pub fn tree(&self, digest: &Digest) -> Result<Tree, ObjectFault> {
+        let bytes = std::fs::read(self.object_path(digest)).map_err(|_| ObjectFault { digest: *digest })?;
+        if super::hash_bytes(Kind::Directory, &bytes) != *digest {
+            return Err(ObjectFault { digest: *digest });
+        }
+        Tree::from_bytes(&bytes).ok_or(ObjectFault { digest: *digest })
+    }
+
+    /// Writes an output out at `to`, where nothing is, and checks every byte on the way.
+    ///
+    /// # Errors
+    /// The object is damaged, or `to` cannot be written.
+    pub fn write_out(&self, digest: &Digest, kind: Kind, to: &Path, access: Access) -> Result<(), RestoreError> {
+        if kind != Kind::Directory {
+            return self.write_file(digest, kind, to, access);
+        }
+        let tree = self.tree(digest)?;
+        std::fs::create_dir_all(to).map_err(io(to))?;
+        let mut folders = vec![to.to_path_buf()];
+        for entry in &tree.entries {
+            let path = to.join(decode_path(entry.path()));
+            let mut parent = path.parent();
+            while let Some(folder) = parent.filter(|folder| folder.starts_with(to) && !folder.exists()) {
+                folders.push(folder.to_path_buf());
+                parent = folder.parent();
+            }
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(io(folder))?;
+            }
+            match entry {
+                TreeEntry::Link { target, .. } => {
+                    std::os::unix::fs::symlink(decode_path(target), &path).map_err(io(&path))?;
+                }
+                TreeEntry::Directory { .. } => {
+                    std::fs::create_dir_all(&path).map_err(io(&path))?;
+                    folders.push(path);
+                }
+                TreeEntry::File { digest, .. } => self.write_file(digest, Kind::File, &path, access)?,
+                TreeEntry::Executable { digest, .. } => self.write_file(digest, Kind::Executable, &path, access)?,
+            }
+        }
+        if access == Access::ReadOnly {
+            for folder in folders {
+                std::fs::set_permissions(&folder, Permissions::from_mode(0o555)).map_err(io(&folder))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_file(&self, digest: &Digest, kind: Kind, to: &Path, access: Access) -> Result<(), RestoreError> {
+        let mut from = File::open(self.object_path(digest)).map_err(|_| ObjectFault { digest: *digest })?;
+        let mut file = File::create(to).map_err(io(to))?;
+        let actual = copy_hashed(kind, &mut from, Some(&mut file)).map_err(io(to))?;
+        if actual != *digest {
+            let _ = std::fs::remove_file(to);
+            return Err(ObjectFault { digest: *digest }.into());
+        }
+        let mode = match (access, kind) {
+            (Access::ReadOnly, Kind::Executable) => 0o555,
+            (Access::ReadOnly, _) => 0o444,
+            (Access::ReadWrite, Kind::Executable) => 0o755,
+            (Access::ReadWrite, _) => 0o644,
+        };
+        std::fs::set_permissions(to, Permissions::from_mode(mode)).map_err(io(to))
+    }
+
+    /// Brings an artifact to what the record says. True if anything was written.
+    ///
+    /// # Errors
+    /// The object is damaged, or the artifact cannot be written.
+    pub fn restore(&self, record: &OutputRecord, to: &Path) -> Result<bool, RestoreError> {
+        let is_link = to.symlink_metadata().is_ok_and(|found| found.is_symlink());
+        let there = !is_link
+            && match record.kind {
+                Kind::Directory => self.output_content(to).is_ok_and(|content| content.digest == record.digest),
+                kind => self.stat.digest(to).is_ok_and(|(digest, found, _)| digest == record.digest && found == kind),
+            };
+        if there {
+            return Ok(false);
+        }
+        let folder = to.parent().unwrap_or(Path::new("."));
+        make_folder(&self.artifacts, folder).map_err(io(folder))?;
+        let temporary = folder.join(format!(".nanoflow-{}", std::process::id()));
+        remove_all(&temporary).map_err(io(&temporary))?;
+        let written = self.write_out(&record.digest, record.kind, &temporary, Access::ReadWrite);
+        if let Err(error) = written {
+            let _ = remove_all(&temporary);
+            return Err(error);
+        }
+        let is_folder = to.symlink_metadata().is_ok_and(|found| found.is_dir());
+        if is_folder || record.kind == Kind::Directory {
+            remove_all(to).map_err(io(to))?;
+        }
+        std::fs::rename(&temporary, to).map_err(io(to))?;
+        Ok(true)
+    }
+}
+
+/// Makes the folder; a file that lies where one of its parents must be goes away, if it is below `root`.
+fn make_folder(root: &Path, folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut parents: Vec<&Path> = folder.ancestors().take_while(|parent| parent.starts_with(root)).collect();
+    parents.reverse();
+    for parent in parents {
+        if parent.symlink_metadata().is_ok_and(|found| !found.is_dir()) && !parent.is_dir() {
+            std::fs::remove_file(parent)?;
+        }
+    }
+    std::fs::create_dir_all(folder)
+}

@@ -1,0 +1,185 @@
+//! What each stage did last: a log of JSON lines, read whole, compacted now and then. Losing it loses explanations and
+//! invalidations, never results.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::key::ActionKey;
+
+use super::StoreError;
+
+/// Good results remembered for each stage, newest last.
+const KEPT: usize = 8;
+
+/// A stage's result: its key and what explains it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Good {
+    pub key: ActionKey,
+    /// The run in which it was executed or found.
+    pub run: String,
+    /// Text of the command's template, which is not in the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Keys of the stages whose outputs it read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upstream: BTreeMap<String, ActionKey>,
+}
+
+/// A stage's failed try.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    pub run: String,
+    pub key: Option<ActionKey>,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateLine {
+    Good { stage: String, good: Good },
+    Failed { stage: String, failure: Failure },
+    Invalidated { stage: String },
+}
+
+/// What is known of one stage.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    pub good: Vec<Good>,
+    /// Set if the last try failed.
+    pub failure: Option<Failure>,
+    pub invalidated: bool,
+}
+
+impl History {
+    pub fn last(&self) -> Option<&Good> {
+        self.good.last()
+    }
+}
+
+/// The state of all stages and the file it is kept in.
+#[derive(Debug)]
+pub struct State {
+    path: PathBuf,
+    stages: HashMap<String, History>,
+    lines: usize,
+}
+
+impl State {
+    /// Reads the log; lines that cannot be read are left out.
+    pub fn load(root: &Path) -> State {
+        let path = root.join("state");
+        let mut state = State { stages: HashMap::new(), lines: 0, path };
+        let bytes = std::fs::read(&state.path).unwrap_or_default();
+        for line in String::from_utf8_lossy(&bytes).lines() {
+            state.lines += 1;
+            if let Ok(line) = serde_json::from_str::<StateLine>(line) {
+                state.apply(line);
+            }
+        }
+        state
+    }
+
+    fn apply(&mut self, line: StateLine) {
+        match line {
+            StateLine::Good { stage, good } => {
+                let history = self.stages.entry(stage).or_default();
+                history.failure = None;
+                history.invalidated = false;
+                history.good.retain(|known| known.key != good.key);
+                history.good.push(good);
+                if history.good.len() > KEPT {
+                    history.good.remove(0);
+                }
+            }
+            StateLine::Failed { stage, failure } => {
+                self.stages.entry(stage).or_default().failure = Some(failure);
+            }
+            StateLine::Invalidated { stage } => self.stages.entry(stage).or_default().invalidated = true,
+        }
+    }
+
+    pub fn history(&self, stage: &str) -> Option<&History> {
+        self.stages.get(stage)
+    }
+
+    /// Adds lines to the log.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn append(&mut self, lines: Vec<StateLine>) -> Result<(), StoreError> {
+        let mut text = String::new();
+        for line in lines {
+            let written = serde_json::to_string(&line).map_err(|error| StoreError::Other(error.to_string()))?;
+            text.push_str(&written);
+            text.push('\n');
+            self.lines += 1;
+            self.apply(line);
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut write = || -> std::io::Result<()> {
+            if let Some(folder) = self.path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let mut file = self.open()?;
+            // A line cut short by a crash must not swallow the next one.
+            let length = file.metadata()?.len();
+            if length > 0 {
+                file.seek(std::io::SeekFrom::Start(length - 1))?;
+                let mut last = [0];
+                file.read_exact(&mut last)?;
+                if last != *b"\n" {
+                    text.insert(0, '\n');
+                }
+            }
+            file.write_all(text.as_bytes())
+        };
+        write().map_err(|error| StoreError::io(&self.path, error))
+    }
+
+    /// Opens the log for appending, locked against a compaction by another process.
+    fn open(&self) -> std::io::Result<std::fs::File> {
+        use std::os::unix::fs::MetadataExt;
+        loop {
+            let file = std::fs::OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+            let current = std::fs::metadata(&self.path);
+            if current.is_ok_and(|current| file.metadata().is_ok_and(|own| own.ino() == current.ino())) {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// Rewrites the log when most of it is history that nothing needs.
+    pub fn compact(&mut self) {
+        let needed: usize = self.stages.values().map(|history| history.good.len() + 2).sum();
+        if self.lines < 200 || self.lines < needed * 4 {
+            return;
+        }
+        let Ok(locked) = self.open() else { return };
+        let fresh = State::load(self.path.parent().unwrap_or(Path::new(".")));
+        let mut names: Vec<&String> = fresh.stages.keys().collect();
+        names.sort();
+        let mut text = String::new();
+        for name in names {
+            let history = &fresh.stages[name];
+            let good = history.good.iter().map(|good| StateLine::Good { stage: name.clone(), good: good.clone() });
+            let failed = history.failure.iter().map(|failure| StateLine::Failed { stage: name.clone(), failure: failure.clone() });
+            let invalidated = history.invalidated.then(|| StateLine::Invalidated { stage: name.clone() });
+            for line in good.chain(failed).chain(invalidated) {
+                text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+                text.push('\n');
+            }
+        }
+        let temporary = self.path.with_extension("new");
+        let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &self.path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        drop(locked);
+    }
+}

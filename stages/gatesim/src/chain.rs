@@ -45,9 +45,7 @@ pub fn trace(
                 )))
             }
             [next] => *next,
-            nexts => follow_to_link(netlist, &steps, nexts, end).ok_or_else(|| {
-                StageError::design(format!("the scan chain forks at net '{name}'"))
-            })?,
+            nexts => follow_to_link(netlist, &steps, nexts, end)?,
         };
         if let Some(cell) = next.link {
             found.push(netlist.cells[cell.index()].name.clone());
@@ -110,12 +108,31 @@ fn steps(netlist: &Netlist, library: &Library) -> Steps {
 }
 
 /// Of several ways on from a net, the one that leads to a link or to the end through buffers; a stored bit feeds logic by buffers too.
-fn follow_to_link(netlist: &Netlist, steps: &Steps, nexts: &[Step], end: NetId) -> Option<Step> {
+fn follow_to_link(
+    netlist: &Netlist,
+    steps: &Steps,
+    nexts: &[Step],
+    end: NetId,
+) -> Result<Step, StageError> {
+    let limit = netlist.nets.len();
     let mut leading = nexts
         .iter()
-        .filter(|step| step.link.is_some() || leads(steps, step.to, end, netlist.nets.len()));
-    let first = leading.next()?;
-    leading.next().is_none().then_some(*first)
+        .filter(|step| step.link.is_some() || leads(steps, step.to, end, limit));
+    match (leading.next(), leading.next()) {
+        (Some(step), None) => Ok(*step),
+        (first, _) => {
+            let what = if first.is_some() {
+                "forks"
+            } else {
+                "breaks off"
+            };
+            let names: Vec<&str> = nexts.iter().map(|step| netlist.net_name(step.to)).collect();
+            Err(StageError::design(format!(
+                "the scan chain {what} before the nets '{}'",
+                names.join("', '")
+            )))
+        }
+    }
 }
 
 fn leads(steps: &Steps, from: NetId, end: NetId, limit: usize) -> bool {

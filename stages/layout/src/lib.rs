@@ -4,12 +4,14 @@
 //! Lengths are database units of 1 nm ([`Dbu`]) throughout, areas are nm² in `i64`.
 
 pub mod def;
+pub mod electrical;
 mod error;
 pub mod gds;
 pub mod geom;
 pub mod lef;
 pub mod ports;
 pub mod shapes;
+pub mod sites;
 pub mod tech;
 mod words;
 

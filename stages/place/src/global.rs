@@ -18,6 +18,9 @@ pub struct GlobalParams {
     /// Weight of density at the start, as part of the weight that balances it with wire length. Small (1e-4) when cells begin
     /// in one heap, near 0.1 when they are spread already.
     pub first_weight: f64,
+    /// Growth of the half-perimeter in one iteration, as part of what it will be in the end, at which the weight of density
+    /// stands still: more is quicker, less is better.
+    pub pace: f64,
     /// Seed of the small noise that parts cells at the start.
     pub seed: u64,
 }
@@ -45,6 +48,9 @@ pub fn place(
     let begin = placer.start(start);
     placer.optimise(begin, report)
 }
+
+/// Most that the weight of density grows in one iteration.
+const MOST_GROWTH: f64 = 1.06;
 
 /// A movable rectangle: a cell or a filler.
 struct Body {
@@ -358,6 +364,12 @@ impl<'a> Placer<'a> {
         (length, overflow)
     }
 
+    /// What a good placement has about, µm: two and a half distances of neighbouring cells for each net.
+    fn expected_length(&self) -> f64 {
+        let area = self.bin_x * self.bin_y * (self.bins * self.bins) as f64;
+        2.5 * (area / self.cells.max(1) as f64).sqrt() * self.problem.nets().max(1) as f64
+    }
+
     fn set_gamma(&mut self, overflow: f64) {
         // RePlAce: from 80 bins where all cells overlap down to a tenth of a bin.
         let base = 4.0 * (self.bin_x + self.bin_y);
@@ -420,9 +432,9 @@ impl<'a> Placer<'a> {
             let (new_length, overflow) = found;
             report(iteration, overflow, new_length);
             // The density's weight grows while wire length holds still, less when it grows.
-            let change = (new_length - length) / new_length.max(1e-9);
-            let factor = 1.05 * 1.05f64.powf(-change / 0.0015);
-            self.lambda *= factor.clamp(0.95, 1.05);
+            let growth = (new_length - length) / self.expected_length();
+            let factor = MOST_GROWTH * MOST_GROWTH.powf(-growth / self.params.pace);
+            self.lambda *= factor.clamp(0.95, MOST_GROWTH);
             length = new_length;
             self.set_gamma(overflow);
             if overflow < 0.3 && best.as_ref().is_none_or(|(least, _)| overflow < *least) {

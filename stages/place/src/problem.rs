@@ -47,7 +47,7 @@ pub struct Problem {
     /// Pins of net `i` are `pins[net_start[i]..net_start[i + 1]]`.
     pub net_start: Vec<usize>,
     pub pins: Vec<PinRef>,
-    /// Weight in global placement; 0 for nets that are made anew later (clock, scan chain).
+    /// Weight in global placement; 0 for the clock, which gets a tree later.
     pub net_weight: Vec<f64>,
     /// Index into [`Design::nets`].
     pub net_of: Vec<usize>,
@@ -62,30 +62,22 @@ pub struct Problem {
     pub core: Rect,
 }
 
-/// Which nets a placement run looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Nothing known yet of clock tree and scan order: those nets do not pull.
-    Early,
-    /// All but the clock.
-    Late,
-}
-
 impl Problem {
-    /// Builds the problem. Cells that are fixed in the design are obstacles, all other cells are movable.
+    /// Builds the problem. Cells that are fixed in the design are obstacles, all other cells are movable. Pins for which
+    /// `skip(component, pin)` holds do not count, nor do ports where `ports` is false.
     ///
     /// # Errors
     /// When a cell or pin is unknown to the LEF files, or there are no rows.
     pub fn new(
         design: &Design,
         tech: &Tech,
-        scope: Scope,
+        skip: &dyn Fn(usize, &str) -> bool,
         ports: bool,
     ) -> Result<Self, LayoutError> {
         let mut problem = Problem::default();
         problem.read_rows(design)?;
         let movable = problem.read_cells(design, tech)?;
-        problem.read_nets(design, tech, &movable, scope, ports)?;
+        problem.read_nets(design, tech, &movable, skip, ports)?;
         problem.index_cells();
         Ok(problem)
     }
@@ -186,7 +178,7 @@ impl Problem {
         design: &Design,
         tech: &Tech,
         movable: &[Option<u32>],
-        scope: Scope,
+        skip: &dyn Fn(usize, &str) -> bool,
         ports: bool,
     ) -> Result<(), LayoutError> {
         let mut offsets: BTreeMap<(&str, &str), Point> = BTreeMap::new();
@@ -208,6 +200,7 @@ impl Problem {
                             });
                         }
                     }
+                    Terminal::Pin { component, pin } if skip(*component, pin) => {}
                     Terminal::Pin { component, pin } => {
                         let part = &design.components[*component];
                         let key = (part.cell.as_str(), pin.as_str());
@@ -240,9 +233,9 @@ impl Problem {
                 self.pins.truncate(begin);
                 continue;
             }
-            let skip = net.use_ == Use::Clock || (scope == Scope::Early && net.use_ == Use::Scan);
             self.net_start.push(self.pins.len());
-            self.net_weight.push(if skip { 0.0 } else { 1.0 });
+            self.net_weight
+                .push(if net.use_ == Use::Clock { 0.0 } else { 1.0 });
             self.net_of.push(index);
         }
         Ok(())

@@ -15,6 +15,11 @@ const BENCH: &str = include_str!("simulate/nanoflow_bench.v");
 const MAIN: &str = include_str!("simulate/main.cpp");
 const CLOCK: &str = include_str!("simulate/clock.v");
 
+/// The model's inner loops are worth optimising, the rest costs more time to compile than it saves.
+const OPTIMISATION: &str = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0";
+/// Lines of the script that the bench has room for: a constant, so that a second run need not compile it again.
+const SCRIPT_LINES: usize = 1024;
+
 /// Which simulator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -136,7 +141,7 @@ impl Simulation<'_> {
         write(self.scratch, "memory.hex", &hex_words(&memory, self.hardware.lanes))?;
         write(self.scratch, "script.hex", &script_text(&script))?;
         let entry = self.program.info.entry;
-        let text = bench(&self.top, &self.hardware, words, script.len(), entry, &self.extra_ports);
+        let text = bench(&self.top, &self.hardware, words, script.len().max(SCRIPT_LINES), entry, &self.extra_ports);
         write(self.scratch, "nanoflow_bench.v", &text)?;
         let cycles = 40 * words as u64 * u64::from(self.latency.1 + 4) * 256 / u64::from(257 - self.stall.min(255));
         let mut arguments: Vec<String> = vec![
@@ -180,7 +185,7 @@ impl Simulation<'_> {
         write(self.scratch, "main.cpp", MAIN)?;
         let threads = self.threads.max(1).to_string();
         let mut command = vec!["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0"];
-        command.extend(["--x-initial", "unique", "-CFLAGS", "-O1", "-j", &threads, "--top-module", "nanoflow_bench"]);
+        command.extend(["--x-initial", "unique", "-MAKEFLAGS", OPTIMISATION, "-j", &threads, "--top-module", "nanoflow_bench"]);
         command.extend(["--Mdir", "obj_dir", "main.cpp", "nanoflow_bench.v"]);
         let files = self.file_names()?;
         command.extend(files.iter().map(String::as_str));
@@ -358,7 +363,11 @@ fn tool(program: &str, package: &str, dir: &Path, arguments: &[&str]) -> Result<
 }
 
 fn run(dir: &Path, program: &str, arguments: &[String]) -> Result<(), AccelError> {
-    let path = if program.starts_with("./") { dir.join(program) } else { PathBuf::from(program) };
+    let path = if program.starts_with("./") {
+        dir.join(program)
+    } else {
+        which::which(program).map_err(|_| AccelError::Tool(format!("'{program}' is not installed")))?
+    };
     let output = duct::cmd(&path, arguments).dir(dir).stderr_to_stdout().stdout_capture().unchecked().run();
     let output = output.map_err(|error| AccelError::Tool(format!("{}: {error}", program)))?;
     if !output.status.success() {

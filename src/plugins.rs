@@ -13,7 +13,24 @@ pub fn all() -> &'static [&'static dyn Stage] {
 
 #[cfg(feature = "shipped-stages")]
 fn shipped() -> Vec<&'static dyn Stage> {
-    vec![]
+    vec![
+        nanoflow_stage_corpus::stage(),
+        nanoflow_stage_train::stage(),
+        nanoflow_stage_smoothquant::stage(),
+        nanoflow_stage_prune::stage(),
+        nanoflow_stage_evaluate::stage(),
+        nanoflow_stage_hls::stage(),
+        nanoflow_stage_csim::stage(),
+        nanoflow_stage_cosim::stage(),
+        nanoflow_stage_pdk::stage(),
+        nanoflow_stage_liberty::stage(),
+        nanoflow_stage_scan::stage(),
+        nanoflow_stage_gatesim::stage(),
+        nanoflow_stage_floorplan::stage(),
+        nanoflow_stage_place::stage(),
+        nanoflow_stage_route::stage(),
+        nanoflow_stage_finish::stage(),
+    ]
 }
 
 #[cfg(not(feature = "shipped-stages"))]
@@ -28,5 +45,10 @@ pub fn find(id: &str) -> Option<&'static dyn Stage> {
 
 /// Digest of the sources of a shipped stage and of all that they depend on, taken when nanoflow was built.
 pub fn digest(id: &str) -> &'static str {
-    PLUGIN_DIGESTS.iter().find(|(name, _)| *name == id).map_or(ENGINE_DIGEST, |(_, digest)| digest)
+    // A crate that brings several stages names them after itself: `hls-report` is in `hls`.
+    PLUGIN_DIGESTS
+        .iter()
+        .filter(|(name, _)| id == *name || id.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')))
+        .max_by_key(|(name, _)| name.len())
+        .map_or("", |(_, digest)| digest)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::flow::{Fault, Flow, Source, SourceKind, StageId};
+use crate::flow::{may_suggest, Fault, Flow, Source, SourceKind, StageId, MOST_FAULTS};
 use crate::store::encode_path;
 
 /// Files of one source, relative to the flow file, ordered.
@@ -43,6 +43,9 @@ impl Sources {
             for source in &input.sources {
                 if matches!(source.kind, SourceKind::Output { .. }) || self.files(&source.kind).is_some() {
                     continue;
+                }
+                if faults.len() >= MOST_FAULTS {
+                    return;
                 }
                 faults.push(missing(&self.dir, flow, &stage.name, name, source));
             }
@@ -122,6 +125,9 @@ fn missing(dir: &Path, flow: &Flow, stage: &str, input: &str, source: &Source) -
         SourceKind::Path(text) | SourceKind::Output { output: text, .. } => (text, "is neither a file nor an output of a stage"),
     };
     let fault = Fault::new(source.span, format!("input '{input}' of stage '{stage}': '{text}' {what}"));
+    if !may_suggest() {
+        return fault;
+    }
     let mut candidates: Vec<String> = Vec::new();
     if !text.contains('/') {
         for stage in flow.stages.iter().take(500) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::fault::{Fault, Span};
+use super::fault::{Fault, Span, MOST_FAULTS};
 use super::quote::Language;
 use super::template::Scope;
 use super::yaml::{Key, Kind, Node};
@@ -40,7 +40,9 @@ type Fields<'n> = HashMap<&'n str, (&'n Key, &'n Arc<Node>)>;
 
 impl Checker<'_> {
     fn fault(&mut self, fault: Fault) {
-        self.faults.push(fault);
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(fault);
+        }
     }
 
     fn mapping<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Arc<Node>)] {
@@ -61,7 +63,7 @@ impl Checker<'_> {
         for (key, value) in self.mapping(node, what) {
             if known.contains(&key.text.as_str()) {
                 fields.insert(&key.text, (key, value));
-            } else {
+            } else if self.faults.len() < MOST_FAULTS {
                 self.fault(
                     Fault::new(key.span, format!("unknown key '{}' in {what}", key.text))
                         .suggest(&key.text, known.iter().copied()),

@@ -1,6 +1,7 @@
 //! What is wrong in a flow file, and where.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A place in the flow file: line and column count from 1, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,10 +49,20 @@ impl Fault {
     }
 }
 
+/// Suggestions that are looked for in one process; a file with more faults gets none for the rest, so that all of them are told
+/// within two seconds.
+static SUGGESTIONS: AtomicUsize = AtomicUsize::new(0);
+const MOST_SUGGESTIONS: usize = 100;
+
+/// Whether it is still worth looking for suggestions.
+pub fn may_suggest() -> bool {
+    SUGGESTIONS.load(Ordering::Relaxed) < MOST_SUGGESTIONS
+}
+
 /// The candidate that a slip of the fingers makes of `word`, if there is one. At most 2,000 candidates are looked at, so
 /// that a large flow with many faults is told about in time.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > 200 {
+    if word.len() > 200 || SUGGESTIONS.fetch_add(1, Ordering::Relaxed) >= MOST_SUGGESTIONS {
         return None;
     }
     let allowed = (word.chars().count() / 3).max(1).min(4);
@@ -79,6 +90,8 @@ pub struct FlowFaults {
 
 /// Faults shown at most; more are counted.
 const SHOWN: usize = 200;
+/// Faults kept at most.
+pub const MOST_FAULTS: usize = 1000;
 
 /// `flow.yaml:3:5: error: …`, the line, a mark under the words, and the hint; ordered by place.
 fn render(file: &str, text: &str, faults: &[Fault]) -> String {

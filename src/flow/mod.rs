@@ -11,7 +11,7 @@ pub mod yaml;
 use std::collections::BTreeMap;
 
 pub use check::check;
-pub use fault::{nearest, Fault, FlowFaults, Span};
+pub use fault::{may_suggest, nearest, Fault, FlowFaults, Span, MOST_FAULTS};
 pub use quantity::{parse_bytes, show_bytes};
 pub use template::Template;
 

@@ -475,7 +475,8 @@ fn here_words(line: &str) -> Vec<(String, bool)> {
             .chars()
             .take_while(|c| c.is_alphanumeric() || *c == '_')
             .collect();
-        if !word.is_empty() {
+        // `1 << 2` is arithmetic.
+        if word.starts_with(|c: char| c.is_alphabetic() || c == '_') {
             words.push((word, quoted));
         }
         rest = after;

@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::fault::{Fault, Span};
+use super::fault::{Fault, Span, MOST_FAULTS};
 
 /// Deepest nesting that is read.
 const MAX_DEPTH: usize = 64;
 /// Largest tree after writing out all aliases, in nodes beyond those that stand in the file.
 const MAX_ALIASED: u64 = 1_000_000;
 /// Largest file that is read, in bytes.
-pub const MAX_BYTES: usize = 32 << 20;
+pub const MAX_BYTES: usize = 16 << 20;
+/// Most nodes that are read.
+const MAX_NODES: usize = 2_000_000;
 
 /// One node of the tree.
 #[derive(Debug, Clone)]
@@ -171,6 +173,7 @@ pub fn parse(text: &str, faults: &mut Vec<Fault>) -> Option<Arc<Node>> {
     }
     let mut builder = Builder { anchors: HashMap::new(), open: Vec::new(), root: None, aliased: 0 };
     let mut documents = 0;
+    let mut nodes = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(pair) => pair,
@@ -190,6 +193,11 @@ pub fn parse(text: &str, faults: &mut Vec<Fault>) -> Option<Arc<Node>> {
                 return builder.root;
             }
             continue;
+        }
+        nodes += 1;
+        if nodes > MAX_NODES {
+            faults.push(Fault::new(span, format!("the file has more than {MAX_NODES} nodes")));
+            return None;
         }
         if let Err(fault) = builder.event(event, span, faults) {
             faults.push(fault);
@@ -272,32 +280,49 @@ fn close(span: Span, items: Vec<Arc<Node>>, is_mapping: bool, faults: &mut Vec<F
     if !is_mapping {
         return Ok(Node { span, kind: Kind::Sequence(items), size });
     }
-    let mut seen: HashMap<String, Span> = HashMap::with_capacity(items.len() / 2);
     let mut entries: Vec<(Key, Arc<Node>)> = Vec::with_capacity(items.len() / 2);
     let mut merges: Vec<(Span, Arc<Node>)> = Vec::new();
+    let twice = repeated_keys(&items, faults)?;
     let mut pairs = items.into_iter();
+    let mut position = 0;
     while let (Some(key), Some(value)) = (pairs.next(), pairs.next()) {
-        let Kind::Scalar { text, plain } = &key.kind else {
-            return Err(Fault::new(key.span, format!("{} as a key; keys are words", key.describe()))
-                .hint("put quotes around text that holds '{{ … }}'"));
-        };
-        if let Some(first) = seen.insert(text.clone(), key.span) {
-            faults.push(
-                Fault::new(key.span, format!("the key '{text}' is given twice"))
-                    .hint(format!("it stands first in line {}", first.line)),
-            );
+        position += 2;
+        if twice.contains(&(position - 2)) {
             continue;
         }
-        if *plain && text == "<<" {
-            merges.push((key.span, value));
-        } else {
-            entries.push((Key { text: text.clone(), span: key.span }, value));
+        let Node { span, kind, .. } = Arc::unwrap_or_clone(key);
+        match kind {
+            Kind::Scalar { text, plain: true } if text == "<<" => merges.push((span, value)),
+            Kind::Scalar { text, .. } => entries.push((Key { text, span }, value)),
+            _ => {}
         }
     }
     if !merges.is_empty() {
         merge(&mut entries, merges, faults);
     }
     Ok(Node { span, kind: Kind::Mapping(entries), size })
+}
+
+/// Positions of keys that stood before, each told as a fault.
+fn repeated_keys(items: &[Arc<Node>], faults: &mut Vec<Fault>) -> Result<HashSet<usize>, Fault> {
+    let mut seen: HashMap<&str, Span> = HashMap::with_capacity(items.len() / 2);
+    let mut repeated = HashSet::new();
+    for (position, key) in items.iter().enumerate().step_by(2) {
+        let Kind::Scalar { text, .. } = &key.kind else {
+            return Err(Fault::new(key.span, format!("{} as a key; keys are words", key.describe()))
+                .hint("put quotes around text that holds '{{ … }}'"));
+        };
+        if let Some(first) = seen.insert(text, key.span) {
+            repeated.insert(position);
+            if faults.len() < MOST_FAULTS {
+                faults.push(
+                    Fault::new(key.span, format!("the key '{text}' is given twice"))
+                        .hint(format!("it stands first in line {}", first.line)),
+                );
+            }
+        }
+    }
+    Ok(repeated)
 }
 
 /// `<<: *a` or `<<: [*a, *b]`: what stands in the mapping wins, then the earlier of the merged ones.

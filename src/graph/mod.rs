@@ -121,7 +121,10 @@ fn cycles(flow: &Flow, graph: &DiGraph<StageId, (), usize>) -> Vec<Fault> {
             continue;
         }
         let path = around(graph, first, &members);
-        let names: Vec<&str> = path.iter().map(|node| flow.stages[*node].name.as_str()).collect();
+        let mut names: Vec<&str> = path.iter().map(|node| flow.stages[*node].name.as_str()).collect();
+        if names.len() > 40 {
+            names.splice(20..names.len() - 20, ["…"]);
+        }
         let last = path.get(path.len().saturating_sub(2)).copied().unwrap_or(first);
         let span = upstream_of(flow, StageId(first))
             .find(|(stage, _)| stage.0 == last)

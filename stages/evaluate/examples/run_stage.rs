@@ -8,6 +8,9 @@ fn main() -> ExitCode {
     let stages = [
         nanoflow_stage_corpus::stage(),
         nanoflow_stage_train::stage(),
+        nanoflow_stage_smoothquant::stage(),
+        nanoflow_stage_prune::stage(),
+        nanoflow_stage_evaluate::stage(),
     ];
     match arguments.as_slice() {
         [id, request] => match stages.iter().find(|stage| stage.id() == id) {

@@ -39,6 +39,8 @@ pub struct TrainingConfig {
     /// Largest L2 norm of the whole gradient; 0 turns clipping off.
     pub clip: f32,
     pub dropout: f32,
+    /// Group lasso on attention heads: pulls the weights of those that matter least to 0, for pruning. 0 turns it off.
+    pub head_sparsity: f32,
     /// Steps between two looks at the validation loss.
     pub evaluate_every: u64,
     /// Sequences of the validation set in each look, and of the training set in the same look.
@@ -61,6 +63,7 @@ impl Default for TrainingConfig {
             beta2: 0.99,
             clip: 1.0,
             dropout: 0.0,
+            head_sparsity: 0.0,
             evaluate_every: 100,
             evaluate_sequences: 64,
             shards: 4,
@@ -170,6 +173,7 @@ impl TrainingConfig {
             ("minimum_learning_rate", self.minimum_learning_rate),
             ("weight_decay", self.weight_decay),
             ("clip", self.clip),
+            ("head_sparsity", self.head_sparsity),
         ] {
             if !(value.is_finite() && value >= 0.0) {
                 return fault(field, "must be a number that is not negative");

@@ -103,6 +103,51 @@ impl Gpt {
     }
 }
 
+/// A place of the network whose values a calibration looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Site {
+    /// Residual stream before a norm: of layer 0, 1, …, and with layer = layers before the final norm.
+    Input,
+    /// Residual stream between attention and MLP.
+    Middle,
+    /// Result of the norm before attention; with layer = layers, of the final norm.
+    Norm1,
+    Norm2,
+    /// N × 3E.
+    Qkv,
+    /// Input of the projection after attention.
+    Attended,
+    /// Result of GELU, N × 4E.
+    Activated,
+    Logits,
+}
+
+impl Gpt {
+    /// Shows `visit` the values at every site for one sequence.
+    ///
+    /// # Errors
+    /// When the sequence does not fit the model.
+    pub fn observe(&self, tokens: &[u16], visit: &mut dyn FnMut(Site, usize, &[f32])) -> Result<(), ModelError> {
+        self.config.check_tokens(tokens)?;
+        let network = self.network();
+        let state = network.forward(tokens, tokens.len(), Dropout::default());
+        for (layer, block) in state.blocks.iter().enumerate() {
+            visit(Site::Input, layer, &block.input);
+            visit(Site::Norm1, layer, &block.norm1);
+            visit(Site::Qkv, layer, &block.qkv);
+            visit(Site::Attended, layer, &block.attended);
+            visit(Site::Middle, layer, &block.middle);
+            visit(Site::Norm2, layer, &block.norm2);
+            visit(Site::Activated, layer, &block.activated);
+        }
+        let last = state.blocks.len();
+        visit(Site::Input, last, &state.output);
+        visit(Site::Norm1, last, &state.norm);
+        visit(Site::Logits, last, &network.head(&state.norm));
+        Ok(())
+    }
+}
+
 impl ModelConfig {
     /// # Errors
     /// When the sequence is empty, longer than the block, or has a token past the vocabulary.

@@ -15,9 +15,14 @@ pub mod kernels;
 pub mod loss;
 pub mod optimizer;
 pub mod parameters;
+pub mod quant;
+pub mod quant_file;
+pub mod quant_forward;
+pub mod smooth;
 pub mod tokenizer;
 
 pub use config::ModelConfig;
 pub use error::ModelError;
 pub use gpt::Gpt;
+pub use quant::QuantizedGpt;
 pub use tokenizer::Tokenizer;

@@ -25,6 +25,7 @@ pub struct AdamW {
     pub moments: Moments,
     /// (range, decays) of every tensor.
     pieces: Vec<(std::ops::Range<usize>, bool)>,
+    heads: HeadGroups,
     settings: TrainingConfig,
 }
 
@@ -60,7 +61,7 @@ pub fn norm(values: &[f32]) -> f64 {
 
 impl AdamW {
     #[must_use]
-    pub fn new(table: &ParameterTable, settings: TrainingConfig) -> Self {
+    pub fn new(table: &ParameterTable, heads: usize, settings: TrainingConfig) -> Self {
         let moments = Moments { first: vec![0.0; table.total], second: vec![0.0; table.total], step: 0 };
         let mut pieces = Vec::new();
         for segment in &table.segments {
@@ -71,7 +72,7 @@ impl AdamW {
                 start = end;
             }
         }
-        Self { moments, pieces, settings }
+        Self { moments, pieces, heads: HeadGroups::new(table, heads), settings }
     }
 
     /// One step on a candle variable with the gradient that candle computed. Returns the gradient's norm.
@@ -108,19 +109,22 @@ impl AdamW {
             decay: 1.0 - rate * settings.weight_decay,
         };
         let mut work = Vec::with_capacity(self.pieces.len());
-        let (mut parameters, mut first, mut second) =
-            (parameters, self.moments.first.as_mut_slice(), self.moments.second.as_mut_slice());
+        let (mut rest_of_parameters, mut first, mut second) =
+            (&mut parameters[..], self.moments.first.as_mut_slice(), self.moments.second.as_mut_slice());
         for (range, decays) in &self.pieces {
-            let (piece, rest) = parameters.split_at_mut(range.len());
+            let (piece, rest) = rest_of_parameters.split_at_mut(range.len());
             let (first_piece, first_rest) = first.split_at_mut(range.len());
             let (second_piece, second_rest) = second.split_at_mut(range.len());
-            (parameters, first, second) = (rest, first_rest, second_rest);
+            (rest_of_parameters, first, second) = (rest, first_rest, second_rest);
             let factors = Factors { decay: if *decays { factors.decay } else { 1.0 }, ..factors };
             work.push((piece, first_piece, second_piece, &gradient[range.clone()], factors));
         }
         work.into_par_iter().for_each(|(parameters, first, second, gradient, factors)| {
             factors.apply(parameters, first, second, gradient);
         });
+        if settings.head_sparsity > 0.0 {
+            self.heads.shrink(parameters, rate * settings.head_sparsity);
+        }
         norm
     }
 }
@@ -151,6 +155,47 @@ impl Factors {
                 }
             },
         );
+    }
+}
+
+/// The weights of each attention head as one group.
+struct HeadGroups {
+    /// (c_attn weight, c_proj weight) of each layer, as starts in the flat array.
+    layers: Vec<(usize, usize)>,
+    width: usize,
+    heads: usize,
+}
+
+impl HeadGroups {
+    fn new(table: &ParameterTable, heads: usize) -> Self {
+        let layers = table.blocks.iter().map(|block| (block.qkv.weight.start, block.projection.weight.start)).collect();
+        Self { layers, width: table.final_norm.weight.len(), heads }
+    }
+
+    /// Calls `visit` with each run of weights of one head: columns of c_attn, rows of c_proj.
+    fn visit(&self, parameters: &mut [f32], layer: (usize, usize), head: usize, mut visit: impl FnMut(&mut [f32])) {
+        let (width, columns) = (self.width, self.width / self.heads);
+        for row in 0..width {
+            for part in 0..3 {
+                visit(&mut parameters[layer.0 + row * 3 * width + part * width + head * columns..][..columns]);
+            }
+        }
+        visit(&mut parameters[layer.1 + head * columns * width..][..columns * width]);
+    }
+
+    /// One proximal step of the group lasso: each head's weights shrink by `amount` in their common L2 norm, so that the
+    /// heads that matter least fade to nothing and can be pruned at little cost.
+    fn shrink(&self, parameters: &mut [f32], amount: f32) {
+        for &layer in &self.layers {
+            for head in 0..self.heads {
+                let mut sum = 0.0f64;
+                self.visit(parameters, layer, head, |run| {
+                    sum += run.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
+                });
+                let factor = (1.0 - f64::from(amount) / sum.sqrt().max(1e-12)).max(0.0) as f32;
+                self.visit(parameters, layer, head, |run| run.iter_mut().for_each(|value| *value *= factor));
+            }
+        }
     }
 }
 

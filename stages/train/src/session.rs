@@ -34,7 +34,7 @@ impl Session {
     /// # Errors
     /// When there are no threads or no memory.
     pub fn new(start: Gpt, settings: &TrainingConfig, seed: u64, threads: usize) -> Result<Self, ModelError> {
-        let optimizer = AdamW::new(&start.table, settings.clone());
+        let optimizer = AdamW::new(&start.table, start.config.heads, settings.clone());
         let length = start.parameters.len();
         Ok(Self {
             config: Arc::new(start.config),

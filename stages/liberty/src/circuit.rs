@@ -10,20 +10,26 @@ pub enum Channel {
     P,
 }
 
-/// A transistor; lengths in nm, areas in nm², all as drawn.
+/// Source or drain of a transistor; perimeter in nm, area in nm², as drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terminal {
+    pub net: usize,
+    pub area: f64,
+    /// With the edge to the gate, as BSIM4's `permod=1` wants it.
+    pub perimeter: f64,
+    /// Of its contacts, ohms.
+    pub resistance: f64,
+}
+
+/// A transistor; lengths in nm, as drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transistor {
     pub channel: Channel,
     pub gate: usize,
-    pub drain: usize,
-    pub source: usize,
+    pub drain: Terminal,
+    pub source: Terminal,
     pub width: f64,
     pub length: f64,
-    pub drain_area: f64,
-    pub source_area: f64,
-    /// Perimeters with the edge to the gate, as BSIM4's `permod=1` wants them.
-    pub drain_perimeter: f64,
-    pub source_perimeter: f64,
     /// Distances from the gate to the ends of the diffusion, for the stress effect.
     pub stress_a: f64,
     pub stress_b: f64,
@@ -62,19 +68,14 @@ impl Circuit {
             BTreeMap::new();
         for transistor in self.transistors.drain(..) {
             let mut transistor = transistor;
-            if transistor.drain > transistor.source {
+            if transistor.drain.net > transistor.source.net {
                 std::mem::swap(&mut transistor.drain, &mut transistor.source);
-                std::mem::swap(&mut transistor.drain_area, &mut transistor.source_area);
-                std::mem::swap(
-                    &mut transistor.drain_perimeter,
-                    &mut transistor.source_perimeter,
-                );
             }
             let key = (
                 transistor.channel,
                 transistor.gate,
-                transistor.drain,
-                transistor.source,
+                transistor.drain.net,
+                transistor.source.net,
                 transistor.width.round() as i64,
                 transistor.length.round() as i64,
             );
@@ -82,19 +83,22 @@ impl Circuit {
         }
         for group in groups.into_values() {
             let count = group.len() as f64;
-            let mean = |field: fn(&Transistor) -> f64| group.iter().map(field).sum::<f64>() / count;
+            let mean =
+                |field: &dyn Fn(&Transistor) -> f64| group.iter().map(field).sum::<f64>() / count;
             // The stress effect goes with 1/distance, so that is what is averaged.
-            let harmonic = |field: fn(&Transistor) -> f64| {
-                count / group.iter().map(|one| 1.0 / field(one)).sum::<f64>()
+            let harmonic = |field: &dyn Fn(&Transistor) -> f64| 1.0 / mean(&|one| 1.0 / field(one));
+            let terminal = |side: fn(&Transistor) -> &Terminal, net: usize| Terminal {
+                net,
+                area: mean(&|one| side(one).area),
+                perimeter: mean(&|one| side(one).perimeter),
+                resistance: mean(&|one| side(one).resistance),
             };
             if let Some(first) = group.first() {
                 self.transistors.push(Transistor {
-                    drain_area: mean(|one| one.drain_area),
-                    source_area: mean(|one| one.source_area),
-                    drain_perimeter: mean(|one| one.drain_perimeter),
-                    source_perimeter: mean(|one| one.source_perimeter),
-                    stress_a: harmonic(|one| one.stress_a),
-                    stress_b: harmonic(|one| one.stress_b),
+                    drain: terminal(|one| &one.drain, first.drain.net),
+                    source: terminal(|one| &one.source, first.source.net),
+                    stress_a: harmonic(&|one| one.stress_a),
+                    stress_b: harmonic(&|one| one.stress_b),
                     fingers: group.len(),
                     ..first.clone()
                 });
@@ -140,8 +144,8 @@ impl Circuit {
                     continue;
                 }
                 for (from, to) in [
-                    (transistor.drain, transistor.source),
-                    (transistor.source, transistor.drain),
+                    (transistor.drain.net, transistor.source.net),
+                    (transistor.source.net, transistor.drain.net),
                 ] {
                     for side in [&mut high, &mut low] {
                         if side[from] && !side[to] && !driven.contains_key(&to) {
@@ -179,17 +183,20 @@ impl Circuit {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "m{number} {} {} {} {bulk} {} w={:.4}u l={:.4}u ad={:.6}p as={:.6}p pd={:.4}u ps={:.4}u sa={:.4}u sb={:.4}u m={}",
-                node(one.drain),
+                "m{number} {} {} {} {bulk} {} w={:.4}u l={:.4}u ad={:.6}p as={:.6}p pd={:.4}u ps={:.4}u nrd={:.1} nrs={:.1} sa={:.4}u sb={:.4}u m={}",
+                node(one.drain.net),
                 node(one.gate),
-                node(one.source),
+                node(one.source.net),
                 model(one),
                 one.width * micro,
                 one.length * micro,
-                one.drain_area * 1e-6,
-                one.source_area * 1e-6,
-                one.drain_perimeter * micro,
-                one.source_perimeter * micro,
+                one.drain.area * 1e-6,
+                one.source.area * 1e-6,
+                one.drain.perimeter * micro,
+                one.source.perimeter * micro,
+                // Squares of diffusion; the models' sheet resistance is 1 ohm.
+                one.drain.resistance,
+                one.source.resistance,
                 one.stress_a * micro,
                 one.stress_b * micro,
                 one.fingers

@@ -265,7 +265,8 @@ pub fn strengths(bench: &Bench) -> Vec<f64> {
     let strength = |pin: &String| {
         let net = bench.circuit.net(pin)?;
         let on_net = bench.circuit.transistors.iter().filter(|one| {
-            one.channel == crate::circuit::Channel::N && (one.drain == net || one.source == net)
+            one.channel == crate::circuit::Channel::N
+                && (one.drain.net == net || one.source.net == net)
         });
         Some(
             (on_net

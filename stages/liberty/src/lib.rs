@@ -57,11 +57,11 @@ pub struct Params {
     pub constraint_slews: Vec<f64>,
 }
 
-/// The cells of the shipped flow's synthesis.
+/// The cells of the shipped flow: what synthesis maps to (`tool-wrappers/yosys/cells.txt`), the clock tree's buffers, the scan flip-flop.
 const CELLS: &str = "inv_1 inv_2 inv_4 inv_8 buf_1 buf_2 buf_4 buf_8 buf_16 clkbuf_1 clkbuf_2 clkbuf_4 clkbuf_8 clkbuf_16 \
-    nand2_1 nand2_2 nand3_1 nand4_1 nor2_1 nor2_2 nor3_1 and2_1 and3_1 or2_1 or3_1 \
-    a21oi_1 a21o_1 o21ai_1 o21a_1 a22oi_1 a22o_1 a31oi_1 o31ai_1 a211oi_1 o211ai_1 a221oi_1 o221ai_1 o22ai_1 \
-    nand2b_1 nor2b_1 xor2_1 xnor2_1 mux2_1 ha_1 maj3_1 dfxtp_1 sdfxtp_1 conb_1";
+    nand2_1 nand2_2 nand3_1 nand4_1 nand2b_1 nor2_1 nor2_2 nor3_1 nor2b_1 and2_1 and3_1 or2_1 or3_1 \
+    a21oi_1 a21o_1 o21ai_1 o21a_1 a22oi_1 a22o_1 o22ai_1 a31oi_1 o31ai_1 a211oi_1 o211ai_1 a221oi_1 o221ai_1 \
+    xor2_1 xnor2_1 mux2_1 maj3_1 fa_1 ha_1 dfxtp_1 sdfxtp_1 conb_1";
 const PHYSICAL: &str =
     "fill_1 fill_2 fill_4 fill_8 decap_3 decap_4 decap_6 decap_8 decap_12 tapvpwrvgnd_1 diode_2";
 

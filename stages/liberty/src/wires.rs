@@ -103,11 +103,8 @@ fn edges(
                 continue;
             }
             let length = step.edge * MICRO;
-            let neighbour = facing(conductors, labels, at, dx, dy);
-            // A near neighbour takes field lines that would have gone to the substrate; with none in reach all go there.
-            let free = neighbour.map_or(1.0, |(_, distance)| (distance / HALO).min(1.0));
-            circuit.add_capacitance(net, ground, layer.fringe * length * free * ATTO);
-            if let Some((other, distance)) = neighbour {
+            circuit.add_capacitance(net, ground, layer.fringe * length * ATTO);
+            if let Some((other, distance)) = facing(conductors, labels, at, dx, dy) {
                 // Each pair of edges is seen from both sides.
                 let coupling = layer.sidewall * length / (distance + layer.offset) / 2.0;
                 circuit.add_capacitance(net, other, coupling * COUPLING * ATTO);

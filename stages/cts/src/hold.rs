@@ -273,7 +273,7 @@ pub fn fix(
                 },
                 sink,
             ];
-            let name = fresh(&mut net_names, &name);
+            let name = fresh(&mut net_names, &format!("{name}_net"));
             design.nets.push(Net {
                 name,
                 use_: Use::Signal,

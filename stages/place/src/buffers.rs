@@ -179,7 +179,8 @@ impl<'a> Bufferer<'a> {
             pin: "X".into(),
         }];
         terminals.extend(sinks);
-        let mut net_name = name;
+        // An instance and a net of one name would be one object in Verilog.
+        let mut net_name = format!("{name}_net");
         while !self.net_names.insert(net_name.clone()) {
             net_name.push('_');
         }

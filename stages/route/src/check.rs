@@ -22,6 +22,7 @@ const BIN: Dbu = 6000;
 /// How far beyond a bin its window reaches: farther than the largest shape below its least area is long.
 const HALO: Dbu = 1600;
 
+/// Bins that changed since they were last checked are checked again, the others remember.
 pub struct Checker<'a> {
     rules: &'a Rules,
     die: Rect,
@@ -29,6 +30,11 @@ pub struct Checker<'a> {
     rows: usize,
     pub shapes: Vec<Shape>,
     bins: Vec<Vec<u32>>,
+    /// Shapes of each net that the router drew, and places in `shapes` that are free again.
+    drawn: Vec<Vec<u32>>,
+    free: Vec<u32>,
+    dirty: Vec<bool>,
+    found: Vec<Vec<Violation>>,
 }
 
 impl<'a> Checker<'a> {
@@ -36,14 +42,60 @@ impl<'a> Checker<'a> {
     pub fn new(rules: &'a Rules, die: Rect) -> Self {
         let count = |length: Dbu| (length / BIN + 1).max(1) as usize;
         let (columns, rows) = (count(die.width()), count(die.height()));
-        Self { rules, die, columns, rows, shapes: Vec::new(), bins: vec![Vec::new(); columns * rows] }
+        let bins = columns * rows;
+        Self {
+            rules,
+            die,
+            columns,
+            rows,
+            shapes: Vec::new(),
+            bins: vec![Vec::new(); bins],
+            drawn: Vec::new(),
+            free: Vec::new(),
+            dirty: vec![true; bins],
+            found: vec![Vec::new(); bins],
+        }
     }
 
     pub fn add(&mut self, shape: Shape) {
-        let index = self.shapes.len() as u32;
-        self.shapes.push(shape);
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.shapes[index as usize] = shape;
+                index
+            }
+            None => {
+                self.shapes.push(shape);
+                self.shapes.len() as u32 - 1
+            }
+        };
         for bin in self.bins_of(shape.rect.grow(1)) {
             self.bins[bin].push(index);
+        }
+        self.soil(shape.rect);
+        if let Some(net) = usize::try_from(shape.owner).ok().filter(|_| shape.routed) {
+            if self.drawn.len() <= net {
+                self.drawn.resize(net + 1, Vec::new());
+            }
+            self.drawn[net].push(index);
+        }
+    }
+
+    /// Takes away all that the router drew for a net.
+    pub fn remove_net(&mut self, net: usize) {
+        let Some(indices) = self.drawn.get_mut(net).map(std::mem::take) else { return };
+        for index in indices {
+            let rect = self.shapes[index as usize].rect;
+            for bin in self.bins_of(rect.grow(1)) {
+                self.bins[bin].retain(|&other| other != index);
+            }
+            self.soil(rect);
+            self.free.push(index);
+        }
+    }
+
+    fn soil(&mut self, rect: Rect) {
+        for bin in self.bins_of(rect.grow(HALO)) {
+            self.dirty[bin] = true;
         }
     }
 
@@ -68,24 +120,29 @@ impl<'a> Checker<'a> {
     }
 
     /// All violations, with `threads` threads. The result does not depend on their number.
-    #[must_use]
-    pub fn all(&self, threads: usize) -> Vec<Violation> {
-        let bins: Vec<usize> = (0..self.bins.len()).collect();
+    pub fn all(&mut self, threads: usize) -> Vec<Violation> {
+        let bins: Vec<usize> = (0..self.bins.len()).filter(|&bin| self.dirty[bin]).collect();
         let next = std::sync::atomic::AtomicUsize::new(0);
-        let found = std::sync::Mutex::new(BTreeSet::new());
+        let results = std::sync::Mutex::new(Vec::with_capacity(bins.len()));
+        let this = &*self;
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
                 scope.spawn(|| loop {
                     let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     let Some(&bin) = bins.get(index) else { break };
-                    let violations = self.bin(bin);
-                    if let Ok(mut found) = found.lock() {
-                        found.extend(violations);
+                    let violations = this.bin(bin);
+                    if let Ok(mut results) = results.lock() {
+                        results.push((bin, violations));
                     }
                 });
             }
         });
-        found.into_inner().map(|set| set.into_iter().collect()).unwrap_or_default()
+        for (bin, violations) in results.into_inner().unwrap_or_default() {
+            self.found[bin] = violations;
+            self.dirty[bin] = false;
+        }
+        let all: BTreeSet<&Violation> = self.found.iter().flatten().collect();
+        all.into_iter().cloned().collect()
     }
 
     fn bin(&self, bin: usize) -> Vec<Violation> {

@@ -194,6 +194,9 @@ impl Field {
 
     /// Sets what one foreign wire on a node costs, in nanometres of detour.
     pub fn set_pressure(&mut self, pressure: u32) {
+        if pressure == self.pressure {
+            return;
+        }
         self.pressure = pressure;
         for k in 0..self.wires.len() {
             self.wire_price[k] = price(self.wire_history[k], self.wires[k], pressure);

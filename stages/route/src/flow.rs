@@ -10,6 +10,7 @@ use crate::lattice::Node;
 use crate::negotiate::{Negotiation, Schedule};
 use crate::patch;
 use crate::problem::{Layer, Problem, Shape};
+use crate::route::Route;
 use crate::rules::WIRE_LAYERS;
 use crate::search::Costs;
 use crate::wiring::Wiring;
@@ -28,7 +29,10 @@ pub struct Outcome {
 pub struct Router<'a, 'b> {
     problem: &'b Problem<'a>,
     negotiation: Negotiation<'b>,
-    fixed: Vec<Shape>,
+    checker: Checker<'b>,
+    /// What is drawn of each net in `checker`, and the route that it was drawn for.
+    wirings: Vec<Wiring>,
+    drawn: Vec<Option<Route>>,
     threads: usize,
     params: &'b Params,
     rounds: usize,
@@ -49,31 +53,34 @@ impl<'a, 'b> Router<'a, 'b> {
         let gates = find_gates(problem, &field, &fixed)?;
         let mut negotiation = Negotiation::new(field, &problem.rules, Costs::default(), Schedule::default(), threads);
         negotiation.set_gates(gates, &|_| false);
-        Ok(Self { problem, negotiation, fixed, threads, params, rounds: 0 })
+        let mut checker = Checker::new(&problem.rules, problem.die);
+        fixed.iter().for_each(|shape| checker.add(*shape));
+        let (wirings, drawn) = (vec![Wiring::default(); problem.nets.len()], vec![None; problem.nets.len()]);
+        Ok(Self { problem, negotiation, checker, wirings, drawn, threads, params, rounds: 0 })
     }
 
     /// # Errors
     /// A design failure when a net has no way at all.
     pub fn run(&mut self, ctx: &mut Context) -> Result<Outcome, StageError> {
         let mut todo = self.negotiation.missing();
-        let mut outcome;
         loop {
             let overflow = self.negotiate(ctx, &todo)?;
-            outcome = self.exact();
-            outcome.overflow = overflow;
-            outcome.rounds = self.rounds;
-            let note = format!("{} exact violations", outcome.violations.len());
+            let started = std::time::Instant::now();
+            let violations = self.exact();
+            eprintln!("check after round {}: {} violations, {:.2} s", self.rounds, violations.len(), started.elapsed().as_secs_f64());
+            let note = format!("{} exact violations", violations.len());
             ctx.progress(self.rounds as u64, self.params.rounds as u64, "round", &note);
-            if outcome.violations.is_empty() || self.rounds >= self.params.rounds {
-                return Ok(outcome);
+            if violations.is_empty() || self.rounds >= self.params.rounds {
+                return Ok(Outcome { wirings: self.wirings.clone(), violations, rounds: self.rounds, overflow });
             }
-            todo = self.rip_up(&outcome.violations);
+            todo = self.rip_up(&violations);
         }
     }
 
     /// Rounds until no conflict is left on the lattice, or so few that only the exact check can tell.
     fn negotiate(&mut self, ctx: &mut Context, first: &[usize]) -> Result<usize, StageError> {
         let mut todo = first.to_vec();
+        self.negotiation.restart();
         let (mut best, mut stalled) = (usize::MAX, 0);
         loop {
             let started = std::time::Instant::now();
@@ -83,7 +90,8 @@ impl<'a, 'b> Router<'a, 'b> {
                 return Err(self.no_way(net));
             }
             let note = format!("{} nets, {} conflicts in {} nets", round.routed, round.conflicts, round.nets.len());
-            if std::env::var_os("ROUTE_LOG").is_some() { eprintln!("round {} {note} batches {} visited {} {:?}", self.rounds, round.batches, self.negotiation.visited(), started.elapsed()); }
+            let seconds = started.elapsed().as_secs_f64();
+            eprintln!("round {}: {note}, {} batches, {} nodes visited, {seconds:.2} s", self.rounds, round.batches, self.negotiation.visited());
             ctx.progress(self.rounds as u64, self.params.rounds as u64, "round", &note);
             if round.conflicts < best {
                 (best, stalled) = (round.conflicts, 0);
@@ -114,30 +122,31 @@ impl<'a, 'b> Router<'a, 'b> {
             .map_or_else(String::new, |at| format!("; its first terminal is at ({}, {})", at.x, at.y))
     }
 
-    /// Draws all routes, checks them against every rule, and repairs what a net does to itself.
-    fn exact(&self) -> Outcome {
-        let (problem, rules) = (self.problem, &self.problem.rules);
-        let lattice = &self.negotiation.field.lattice;
-        let mut wirings: Vec<Wiring> = Vec::with_capacity(problem.nets.len());
-        let mut checker = Checker::new(rules, problem.die);
-        self.fixed.iter().for_each(|shape| checker.add(*shape));
+    /// Draws the routes that changed, checks all against every rule, and repairs what a net does to itself.
+    fn exact(&mut self) -> Vec<Violation> {
+        let rules = &self.problem.rules;
         for (net, route) in self.negotiation.routes.iter().enumerate() {
-            let wiring = route.as_ref().map(|route| Wiring::new(lattice, rules, route)).unwrap_or_default();
-            wiring.shapes(rules, net as i32).into_iter().for_each(|shape| checker.add(shape));
-            wirings.push(wiring);
+            if self.drawn[net] == *route {
+                continue;
+            }
+            self.checker.remove_net(net);
+            let lattice = &self.negotiation.field.lattice;
+            self.wirings[net] = route.as_ref().map(|route| Wiring::new(lattice, rules, route)).unwrap_or_default();
+            self.wirings[net].shapes(rules, net as i32).into_iter().for_each(|shape| self.checker.add(shape));
+            self.drawn[net].clone_from(route);
         }
-        let mut violations = checker.all(self.threads);
+        let mut violations = self.checker.all(self.threads);
         for _ in 0..REPAIR_PASSES {
-            let patches = patch::repair(&mut checker, rules, &violations);
+            let patches = patch::repair(&mut self.checker, rules, &violations);
             if patches.is_empty() {
                 break;
             }
             for (net, metal, rect) in patches {
-                wirings[net].patches.push((metal, rect));
+                self.wirings[net].patches.push((metal, rect));
             }
-            violations = checker.all(self.threads);
+            violations = self.checker.all(self.threads);
         }
-        Outcome { wirings, violations, ..Outcome::default() }
+        violations
     }
 
     /// Nets that take part in violations; the places become dearer.

@@ -45,6 +45,9 @@ pub struct Negotiation<'a> {
     /// Position of each net in the order of routing: short nets first.
     rank: Vec<usize>,
     pressure: u32,
+    /// Fewest conflicts so far, and rounds since then: history grows faster when nothing gets better.
+    fewest: usize,
+    stalled: u32,
     scratch: Vec<Scratch>,
     /// Nets that no window can route.
     pub unroutable: Vec<usize>,
@@ -74,6 +77,8 @@ impl<'a> Negotiation<'a> {
             boxes: Vec::new(),
             rank: Vec::new(),
             pressure: schedule.first_pressure,
+            fewest: usize::MAX,
+            stalled: 0,
             scratch: (0..threads.max(1)).map(|_| Scratch::default()).collect(),
             unroutable: Vec::new(),
         }
@@ -111,9 +116,9 @@ impl<'a> Negotiation<'a> {
         nets
     }
 
-    /// Sets the pressure back to its first value or raises it.
-    pub fn relax(&mut self, to: u32) {
-        self.pressure = to.max(self.schedule.first_pressure);
+    /// Forgets how few conflicts there were: for a new set of nets.
+    pub fn restart(&mut self) {
+        (self.fewest, self.stalled) = (usize::MAX, 0);
     }
 
     #[must_use]
@@ -174,7 +179,12 @@ impl<'a> Negotiation<'a> {
                 }
             }
         }
-        let by = self.schedule.least_history.max(self.pressure / 4);
+        if round.conflicts < self.fewest {
+            (self.fewest, self.stalled) = (round.conflicts, 0);
+        } else {
+            self.stalled = (self.stalled + 1).min(8);
+        }
+        let by = self.schedule.least_history.max(self.pressure / 4 * (1 + self.stalled));
         spots.into_iter().for_each(|spot| self.field.remember(spot, by));
         round.nets.sort_by_key(|&net| self.rank[net]);
     }

@@ -195,7 +195,9 @@ impl Search<'_, '_> {
         let ahead = move |x: usize, y: usize| aim_x.abs_diff(x) as u32 * step.0 as u32 + aim_y.abs_diff(y) as u32 * step.1 as u32;
         let gates = self.gates;
         for (node, list) in &gates[from].entries {
-            let cost = self.cheapest(from, list).0;
+            let goal_list = goal.map_or(&[][..], |goal| gates[goal].at(*node));
+            let goal_cost = goal.filter(|_| !goal_list.is_empty()).map_or(0, |goal| self.cheapest(goal, goal_list).0);
+            let cost = self.cheapest(from, list).0 + goal_cost;
             let (_, x, y) = self.lattice.split(*node);
             if self.window.contains(x, y) {
                 self.reach(self.cell(*node), cost, START, ahead(x, y));

@@ -57,7 +57,6 @@ pub(crate) struct Load {
     pub pin: usize,
     /// The gates that read it, with the input's position.
     pub gates: Vec<(GateIndex, usize)>,
-    pub is_clock: bool,
 }
 
 #[derive(Debug)]
@@ -443,7 +442,6 @@ impl Builder<'_> {
                         cell: index,
                         pin,
                         gates,
-                        is_clock,
                     });
                 }
             }

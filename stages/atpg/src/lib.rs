@@ -192,3 +192,6 @@ fn read_chain(
         StageError { message, ..error }
     })
 }
+
+#[cfg(test)]
+mod tests;

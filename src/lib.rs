@@ -12,4 +12,5 @@ pub mod graph;
 pub mod key;
 pub mod plugins;
 pub mod report;
+pub mod signals;
 pub mod store;

@@ -14,7 +14,6 @@ mod run;
 mod runs;
 mod setup;
 mod show;
-pub mod signals;
 mod stage;
 mod status;
 mod verify;
@@ -142,7 +141,7 @@ pub fn main() -> ExitCode {
     if let Command::Stage(arguments) = &cli.command {
         return stage::main(arguments);
     }
-    signals::install();
+    crate::signals::install();
     start_log(&cli.global);
     let result = match &cli.global.dir {
         Some(dir) => std::env::set_current_dir(dir)

@@ -10,7 +10,7 @@ use crate::flow::quote::Language;
 use crate::flow::template::Scope;
 use crate::flow::{Body, Input, SourceKind, Stage, StageId, Template};
 use crate::key::{ActionKey, InputContent, OutputPlace, Preimage, Runs, FORMAT};
-use crate::store::{encode_path, Action, Kind, OutputRecord, State};
+use crate::store::{encode_path, show_path, Action, Kind, OutputRecord, State};
 
 use super::programs::Problem;
 use super::Project;
@@ -31,7 +31,7 @@ pub struct Resolved {
 #[derive(Debug, Clone)]
 pub struct Staged {
     pub input: String,
-    /// In the work directory, encoded.
+    /// In the work directory; a name that is no UTF-8 is staged in escaped form.
     pub path: String,
     pub from: StagedFrom,
     pub digest: String,
@@ -327,7 +327,7 @@ fn place(name: &str, many: bool, parts: Vec<(PathBuf, Staged)>) -> Vec<Staged> {
             } else {
                 path.file_name().map(PathBuf::from).unwrap_or_else(|| PathBuf::from("folder"))
             };
-            (encode_path(&inner), staged)
+            (show_path(&inner), staged)
         })
         .collect();
     let mut same: BTreeMap<String, usize> = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::flow::{may_suggest, Fault, Flow, Source, SourceKind, StageId, MOST_FAULTS};
-use crate::store::encode_path;
+use crate::store::show_path;
 
 /// Files of one source, relative to the flow file, ordered.
 type Files = Arc<Vec<PathBuf>>;
@@ -137,7 +137,7 @@ fn missing(dir: &Path, flow: &Flow, stage: &str, input: &str, source: &Source) -
     let path = Path::new(text);
     let parent = path.parent().unwrap_or(Path::new(""));
     for entry in std::fs::read_dir(dir.join(parent)).into_iter().flatten().flatten().take(1000) {
-        candidates.push(encode_path(&parent.join(entry.file_name())));
+        candidates.push(show_path(&parent.join(entry.file_name())));
     }
     candidates.sort();
     fault.suggest(text, candidates.iter().map(String::as_str))

@@ -12,7 +12,7 @@ use crate::flow::quote::Language;
 use crate::flow::{Body, Span, StageId, Template};
 use crate::gate::{parse_metrics, Metrics};
 use crate::key::Runs;
-use crate::store::{decode_path, remove_all, Access, Content, Digest, Kind, OutputRecord, RestoreError, Store, StatCache, StoreError};
+use crate::store::{remove_all, Access, Content, Digest, Kind, OutputRecord, RestoreError, Store, StatCache, StoreError};
 
 use super::plan::{command, render_words, scope, Resolved, Staged, StagedFrom};
 use super::{Missing, Project};
@@ -59,7 +59,7 @@ pub fn prepare(project: &Project, id: StageId, resolved: &Resolved, work: &Path)
         std::fs::create_dir_all(&folder).map_err(io(&folder))?;
     }
     for part in &resolved.staged {
-        let to = work.join(decode_path(&part.path));
+        let to = work.join(&part.path);
         if let Some(folder) = to.parent() {
             std::fs::create_dir_all(folder).map_err(io(folder))?;
         }
@@ -223,7 +223,7 @@ fn write_request(
         .inputs
         .iter()
         .map(|(name, content)| {
-            let mut paths: Vec<PathBuf> = content.files.keys().map(|path| decode_path(path)).collect();
+            let mut paths: Vec<PathBuf> = content.files.keys().map(PathBuf::from).collect();
             let paths = match (content.many, paths.len()) {
                 (false, 1) => sdk::Paths::One(paths.remove(0)),
                 _ => sdk::Paths::Many(paths),

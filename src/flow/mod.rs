@@ -10,6 +10,8 @@ pub mod yaml;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 pub use check::check;
 pub use fault::{may_suggest, nearest, Fault, FlowFaults, Span, MOST_FAULTS};
 pub use quantity::{parse_bytes, show_bytes};
@@ -134,6 +136,16 @@ pub struct Gate {
     pub continue_on_fail: bool,
     pub span: Span,
 }
+
+/// One measured value as a stage wrote it; it may be no number, then each gate on it fails.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    pub value: serde_json::Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+}
+
+pub type Metrics = BTreeMap<String, Metric>;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resources {

@@ -1,21 +1,11 @@
 //! Metrics and the gates on them. Pure.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::flow::Gate;
+pub use crate::flow::{Metric, Metrics};
 
-/// One measured value as the stage wrote it; it may be no number, then each gate on it fails.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Metric {
-    pub value: Json,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<String>,
-}
-
-pub type Metrics = BTreeMap<String, Metric>;
 
 /// Reads `metrics.json`. Numbers that JSON does not know (`NaN`, `Infinity`, `1e999`) are kept as text, so that they fail their
 /// gate and no other.

@@ -167,7 +167,7 @@ impl<'a> Explainer<'a> {
         let part = new.staged.iter().find(|part| part.input == reason.subject && part.path == staged);
         match part.map(|part| &part.from) {
             Some(StagedFrom::Source(path)) => {
-                reason.path = Some(crate::store::encode_path(path));
+                reason.path = Some(crate::store::show_path(path));
                 found.push(reason);
             }
             Some(StagedFrom::Output { stage, output, .. }) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::Metrics;
+use crate::flow::Metrics;
 use crate::key::{ActionKey, Preimage};
 
 use super::digest::{Digest, Kind};

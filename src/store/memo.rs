@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::gate::Metrics;
+use crate::flow::Metrics;
 use crate::key::ActionKey;
 
 use super::{remove_all, Action, OutputRecord, Store, StoreError};

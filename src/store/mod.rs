@@ -37,7 +37,7 @@ pub use memo::Memo;
 pub use objects::{Access, ObjectFault, RestoreError};
 pub use stat::StatCache;
 pub use state::{Failure, Good, History, State, StateLine};
-pub use tree::{decode_path, encode_path, Content, Links, Tree, TreeEntry, TreeError};
+pub use tree::{decode_path, encode_path, show_path, Content, Links, Tree, TreeEntry, TreeError};
 pub use verify::{verify, Damage, Verified};
 
 use crate::key::ActionKey;

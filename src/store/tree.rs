@@ -212,6 +212,11 @@ pub fn encode_path(path: &Path) -> String {
     out
 }
 
+/// A path as people and commands see it: itself, or escaped if it is no UTF-8.
+pub fn show_path(path: &Path) -> String {
+    path.to_str().map_or_else(|| encode_path(path), str::to_string)
+}
+
 /// The path that [`encode_path`] wrote.
 pub fn decode_path(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());

@@ -1,0 +1,12 @@
+//! The whole program, run as people run it, on small flows.
+
+mod common;
+
+mod crash;
+mod faults;
+mod incremental;
+mod programs;
+mod quoting;
+mod results;
+mod signals;
+mod why;

@@ -34,6 +34,15 @@ pub struct Hold {
     pub after: f64,
 }
 
+/// What the analysis holds paths to, ns.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Slack that the estimate must show.
+    pub margin: f64,
+    /// Earliest change of an input port after the clock's edge at its port.
+    pub input_delay: f64,
+}
+
 struct Analysis<'a> {
     design: &'a Design,
     tech: &'a Tech,
@@ -41,6 +50,8 @@ struct Analysis<'a> {
     /// Net on each pin.
     nets: Vec<BTreeMap<&'a str, usize>>,
     driver: Vec<Option<(usize, &'a str)>>,
+    /// Driven by a port of the design.
+    from_port: Vec<bool>,
     load: Vec<f64>,
 }
 
@@ -53,11 +64,16 @@ impl<'a> Analysis<'a> {
         let mut nets: Vec<BTreeMap<&str, usize>> = vec![BTreeMap::new(); design.components.len()];
         let mut driver = vec![None; design.nets.len()];
         let mut load = vec![0.0; design.nets.len()];
+        let mut from_port = vec![false; design.nets.len()];
         for (index, net) in design.nets.iter().enumerate() {
             let mut bounds: Option<Rect> = None;
             for terminal in &net.terminals {
                 let at = match terminal {
-                    Terminal::Port(pin) => design.pins[*pin].location(),
+                    Terminal::Port(pin) => {
+                        let pin = &design.pins[*pin];
+                        from_port[index] |= pin.direction == PinDirection::Input;
+                        pin.location()
+                    }
                     Terminal::Pin { component, pin } => {
                         let part = &design.components[*component];
                         nets[*component].insert(pin, index);
@@ -87,12 +103,13 @@ impl<'a> Analysis<'a> {
             electrical,
             nets,
             driver,
+            from_port,
             load,
         })
     }
 
-    /// Shortest arrival at each net, ns; `None` where only ports or constants lead.
-    fn arrivals(&self, clock: &BTreeMap<usize, f64>) -> Vec<Option<f64>> {
+    /// Shortest arrival at each net, ns; `None` where only constants lead.
+    fn arrivals(&self, clock: &BTreeMap<usize, f64>, input: f64) -> Vec<Option<f64>> {
         let mut arrival: Vec<Option<f64>> = vec![None; self.design.nets.len()];
         // Depth first over drivers; `open` guards against rings of gates.
         let mut state = vec![0u8; self.design.nets.len()];
@@ -104,6 +121,7 @@ impl<'a> Analysis<'a> {
                     continue;
                 }
                 let Some((component, output)) = self.driver[top] else {
+                    arrival[top] = self.from_port[top].then_some(input);
                     state[top] = 2;
                     continue;
                 };
@@ -154,8 +172,12 @@ impl<'a> Analysis<'a> {
     }
 
     /// Slack of each data input of each flip-flop, ns: (component, pin, net, slack).
-    fn slacks(&self, clock: &BTreeMap<usize, f64>) -> Vec<(usize, &'a str, usize, f64)> {
-        let arrival = self.arrivals(clock);
+    fn slacks(
+        &self,
+        clock: &BTreeMap<usize, f64>,
+        input: f64,
+    ) -> Vec<(usize, &'a str, usize, f64)> {
+        let arrival = self.arrivals(clock, input);
         let mut slacks = Vec::new();
         for (&component, &time) in clock {
             let cell = self.design.components[component].cell.as_str();
@@ -190,7 +212,7 @@ pub fn fix(
     electrical: &Electrical,
     sites: &mut Sites,
     arrival: &[(usize, f64)],
-    margin: f64,
+    wanted: Wanted,
 ) -> Result<Hold, LayoutError> {
     let clock: BTreeMap<usize, f64> = arrival.iter().copied().collect();
     let mut kinds = electrical.available(&DELAYS);
@@ -207,10 +229,10 @@ pub fn fix(
         let mut worst = f64::MAX;
         {
             let analysis = Analysis::new(design, tech, electrical)?;
-            for (component, pin, net, slack) in analysis.slacks(&clock) {
+            for (component, pin, net, slack) in analysis.slacks(&clock, wanted.input_delay) {
                 worst = worst.min(slack);
-                if slack < margin {
-                    bad.push((component, pin.to_string(), net, margin - slack));
+                if slack < wanted.margin {
+                    bad.push((component, pin.to_string(), net, wanted.margin - slack));
                 }
             }
         }

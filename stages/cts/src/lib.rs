@@ -25,6 +25,8 @@ pub struct Params {
     pub max_slew_ns: f64,
     /// Hold slack that the estimate must show, ns; it covers what routing changes.
     pub hold_margin_ns: f64,
+    /// Earliest change of an input port after the clock's edge, ns; as `set_input_delay -min` says to the timing analysis.
+    pub input_delay_ns: f64,
 }
 
 impl Default for Params {
@@ -34,6 +36,7 @@ impl Default for Params {
             fanout: 8,
             max_slew_ns: 0.2,
             hold_margin_ns: 0.1,
+            input_delay_ns: 0.5,
         }
     }
 }
@@ -62,9 +65,12 @@ impl Stage for Cts {
                 "params: leaf_sinks must be at least 1 and fanout at least 2",
             ));
         }
-        if !(params.max_slew_ns > 0.0 && params.hold_margin_ns.is_finite()) {
+        if !(params.max_slew_ns > 0.0
+            && params.hold_margin_ns.is_finite()
+            && params.input_delay_ns.is_finite())
+        {
             return Err(StageError::input(
-                "params: max_slew_ns must be above 0 and hold_margin_ns a number",
+                "params: max_slew_ns must be above 0 and hold_margin_ns and input_delay_ns numbers",
             ));
         }
         let tech = Tech::load_pdk(ctx.input("pdk")?).map_err(fault)?;
@@ -92,13 +98,17 @@ impl Stage for Cts {
             .run()
             .map_err(fault)?;
         ctx.progress(1, 2, "step", "clock tree is built");
+        let wanted = hold::Wanted {
+            margin: params.hold_margin_ns,
+            input_delay: params.input_delay_ns,
+        };
         let hold = hold::fix(
             &mut design,
             &tech,
             &electrical,
             &mut sites,
             &built.arrival,
-            params.hold_margin_ns,
+            wanted,
         )
         .map_err(fault)?;
         design.save(ctx.output("def")?).map_err(fault)?;

@@ -12,7 +12,7 @@ pub(crate) enum Site {
     /// The output or input port that drives a net: all its loads see the fault.
     Stem(Signal),
     /// One input pin of an instance: (gate, input) for each gate that reads it.
-    Pin(Vec<(GateIndex, usize)>),
+    Pin(Reads),
     /// An output port alone, where the net feeds gates too.
     Port(Signal),
 }
@@ -26,6 +26,9 @@ pub(crate) struct Fault {
     /// `instance/pin` or the port's name.
     pub name: String,
 }
+
+/// Input pins of gates.
+type Reads = Vec<(GateIndex, usize)>;
 
 #[derive(Debug)]
 pub(crate) struct FaultList {
@@ -122,8 +125,7 @@ impl Builder<'_> {
         let drivers = self.driver_names();
         let ports = self.output_ports();
         // For each instance: its pins' faults, to be compared with each other.
-        let mut inputs: Vec<Vec<(usize, Vec<(GateIndex, usize)>)>> =
-            vec![Vec::new(); self.netlist.cells.len()];
+        let mut inputs: Vec<Vec<(usize, Reads)>> = vec![Vec::new(); self.netlist.cells.len()];
         let mut stems: BTreeMap<Signal, usize> = BTreeMap::new();
         let circuit = self.circuit;
         for (net, driver) in &drivers {
@@ -192,7 +194,7 @@ impl Builder<'_> {
     fn join_within(
         &mut self,
         cell: usize,
-        pins: &[(usize, Vec<(GateIndex, usize)>)],
+        pins: &[(usize, Reads)],
         stems: &BTreeMap<Signal, usize>,
     ) {
         let circuit = self.circuit;

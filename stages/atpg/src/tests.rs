@@ -628,7 +628,7 @@ fn faults_in_the_input_are_named() {
         (
             small(inverter).replace(".SCD(q0)", ".SCD(n)"),
             chain_of(2),
-            "does not take the bit before it",
+            "breaks off after 1 of 2 bits",
         ),
         (
             small(inverter).replace("b (.A(q1)", "b (.A(q0)"),
@@ -642,6 +642,30 @@ fn faults_in_the_input_are_named() {
         assert!(error.contains(words), "{error} should say: {words}");
     }
     assert!(run(&small(inverter), &chain_of(2)).is_ok());
+    // Placement may turn the chain round: the gates decide, not the list.
+    let turned = small(inverter)
+        .replace(".SCD(si)", ".SCD(q1)")
+        .replace(".SCD(q0)", ".SCD(si)")
+        .replace("b (.A(q1)", "b (.A(q0)");
+    let (_, stil) = run(&turned, &chain_of(2)).expect("tests");
+    assert!(stil.contains("\"f1\"\n      \"f0\""), "{stil}");
+}
+
+#[test]
+fn faults_of_the_clock_tree_are_found_by_the_chain_test() {
+    let netlist = small("wire ck; buf cb (.A(clk), .X(ck)); inv i (.A(q0), .Y(n));")
+        .replace("f1 (.CLK(clk)", "f1 (.CLK(ck)");
+    let (report, _) = run(&netlist, &chain_of(2)).expect("tests");
+    // Both faults of the port, of two clock pins, and of the buffer's two pins.
+    assert_eq!(report["detected_by_chain_test"], 10);
+    assert_eq!(report["redundant"], 0);
+    let two = netlist
+        .replace("input clk, se", "input clk, other, se")
+        .replace("module m(clk", "module m(clk, other")
+        .replace("cb (.A(clk)", "cb (.A(other)");
+    assert!(run(&two, &chain_of(2))
+        .expect_err("two clocks")
+        .contains("two clocks"));
 }
 
 #[test]

@@ -28,8 +28,8 @@ module nanoflow_mac #(
   endgenerate
 endmodule
 
-// One lane. The signed product is written as Baugh-Wooley partial products, all positive, so that product and
-// accumulator become one carry-save tree with a single carry chain.
+// One lane: a carry-save array of full adders, a row for each bit of the weight, then one carry chain. The rows are
+// Baugh-Wooley partial products, all of them positive.
 module nanoflow_lane #(
   parameter ACC_BITS = 24
 ) (
@@ -40,20 +40,79 @@ module nanoflow_lane #(
   input  wire [ACC_BITS-1:0] above,
   output reg  [ACC_BITS-1:0] accumulator
 );
-  // Row r holds activation * weight[r]; products with exactly one sign bit are inverted.
-  wire [7:0] row0 = {~(activation[7] & weight[0]), activation[6:0] & {7{weight[0]}}};
-  wire [7:0] row1 = {~(activation[7] & weight[1]), activation[6:0] & {7{weight[1]}}};
-  wire [7:0] row2 = {~(activation[7] & weight[2]), activation[6:0] & {7{weight[2]}}};
-  wire [7:0] row3 = {~(activation[7] & weight[3]), activation[6:0] & {7{weight[3]}}};
-  wire [7:0] row4 = {~(activation[7] & weight[4]), activation[6:0] & {7{weight[4]}}};
-  wire [7:0] row5 = {~(activation[7] & weight[5]), activation[6:0] & {7{weight[5]}}};
-  wire [7:0] row6 = {~(activation[7] & weight[6]), activation[6:0] & {7{weight[6]}}};
-  wire [7:0] row7 = {activation[7] & weight[7], ~(activation[6:0] & {7{weight[7]}})};
-  // The inversions add 2^8 - 2^15 (mod 2^16) too little: this constant puts it back, sign extended.
-  wire [ACC_BITS-1:0] correction = {{(ACC_BITS-15){1'b1}}, 15'h0100};
-  wire [ACC_BITS-1:0] sum = accumulator + row0 + {row1, 1'b0} + {row2, 2'b0} + {row3, 3'b0} + {row4, 4'b0}
-    + {row5, 5'b0} + {row6, 6'b0} + {row7, 7'b0} + correction;
+  // sums[16*r +: 16] and carries[16*r +: 16]: the lower 16 bits of the running sum before row r. Row r touches columns r to r + 7.
+  wire [16*9-1:0] sums, carries;
+  wire [ACC_BITS-1:0] total;
+  assign sums[15:0] = accumulator[15:0];
+  assign carries[15:0] = 16'b0;
 
-  always @(posedge clk) accumulator <= shift ? above : sum;
+  genvar r, c;
+  generate
+    for (r = 0; r < 8; r = r + 1) begin : row
+      for (c = 0; c < 16; c = c + 1) begin : column
+        if (c >= r && c < r + 8) begin : adder
+          // Products with exactly one sign bit are inverted.
+          wire product = (activation[c-r] & weight[r]) ^ ((r == 7) != (c - r == 7));
+          if (r == 0) begin : half
+            assign sums[16*(r+1)+c] = sums[16*r+c] ^ product;
+            assign carries[16*(r+1)+c+1] = sums[16*r+c] & product;
+          end else begin : full
+            nanoflow_full_adder unit (.a(sums[16*r+c]), .b(product), .c(carries[16*r+c]),
+              .sum(sums[16*(r+1)+c]), .carry(carries[16*(r+1)+c+1]));
+          end
+        end else begin : pass
+          assign sums[16*(r+1)+c] = sums[16*r+c];
+          if (c != r + 8) begin : old_carry
+            assign carries[16*(r+1)+c] = c > r + 8 ? carries[16*r+c] : 1'b0;
+          end
+        end
+      end
+      if (r > 0) begin : low
+        assign carries[16*(r+1)+r] = 1'b0;
+      end else begin : lowest
+        assign carries[16] = 1'b0;
+      end
+    end
+  endgenerate
+
+  // The inversions leave the product too small by 2^8 and too large by 2^15: a carry into column 8, and all ones from column 15 up.
+  wire [ACC_BITS:0] chain;
+  assign total[7:0] = sums[16*8 +: 8];
+  assign chain[8] = 1'b1;
+  generate
+    for (c = 8; c < 15; c = c + 1) begin : low_chain
+      nanoflow_full_adder unit (.a(sums[16*8+c]), .b(carries[16*8+c]), .c(chain[c]), .sum(total[c]), .carry(chain[c+1]));
+    end
+  endgenerate
+  // Column 15 has a fourth bit, the first of the ones: two of the four become a carry of their own.
+  wire sum15 = ~(sums[16*8+15] ^ carries[16*8+15]);
+  wire extra = sums[16*8+15] | carries[16*8+15];
+  assign total[15] = sum15 ^ chain[15];
+  wire carry15 = sum15 & chain[15];
+  // Above it, extra + carry15 - 1 is +1, 0 or -1.
+  wire plus = extra & carry15;
+  wire minus = ~(extra | carry15);
+  assign chain[16] = plus | minus;
+  assign total[16] = accumulator[16] ^ chain[16];
+  wire first_carry = accumulator[16] & chain[16];
+  assign chain[17] = first_carry;
+  generate
+    for (c = 17; c < ACC_BITS; c = c + 1) begin : high_chain
+      nanoflow_full_adder unit (.a(accumulator[c]), .b(minus), .c(chain[c]), .sum(total[c]), .carry(chain[c+1]));
+    end
+  endgenerate
+
+  always @(posedge clk) accumulator <= shift ? above : total;
+endmodule
+
+module nanoflow_full_adder (
+  input  wire a,
+  input  wire b,
+  input  wire c,
+  output wire sum,
+  output wire carry
+);
+  assign sum = a ^ b ^ c;
+  assign carry = (a & b) | (c & (a ^ b));
 endmodule
 `default_nettype wire

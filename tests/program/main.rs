@@ -5,6 +5,7 @@ mod common;
 mod crash;
 mod faults;
 mod incremental;
+mod pages;
 mod programs;
 mod quoting;
 mod results;

@@ -52,12 +52,20 @@ fn why(flow: &Flow, stage: &str) -> Value {
 }
 
 /// Digests are shortened to what tells them apart.
+fn shortened(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.starts_with("b3:") => Value::from(text.chars().take(9).collect::<String>()),
+        Value::Array(items) => items.into_iter().map(shortened).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, shortened(value))).collect(),
+        other => other,
+    }
+}
+
 fn snapshot(name: &str, value: Value) {
     let mut settings = Settings::clone_current();
-    settings.add_filter(r"b3:([0-9a-f]{6})[0-9a-f]{58}", "b3:$1…");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_snapshot_path("snapshots");
-    settings.bind(|| assert_json_snapshot!(name, value));
+    settings.bind(|| assert_json_snapshot!(name, shortened(value)));
 }
 
 #[test]

@@ -54,13 +54,12 @@ pub fn new_run_id(runs: &Path) -> String {
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     let time = format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}");
     let mut number = 0;
-    loop {
-        let name = format!("{time}-{number:03}");
-        if !runs.join(&name).exists() {
-            return name;
-        }
-        number += 1;
+    for entry in std::fs::read_dir(runs).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let other = name.strip_prefix(&time).and_then(|rest| rest.strip_prefix('-')?.parse::<u32>().ok());
+        number = other.map_or(number, |other| number.max(other + 1));
     }
+    format!("{time}-{number:03}")
 }
 
 /// Year, month and day of a count of days since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").

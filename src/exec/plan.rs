@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::flow::quote::Language;
-use crate::flow::template::Scope;
+use crate::flow::template::{Paths, Scope};
 use crate::flow::{Body, Input, SourceKind, Stage, StageId, Template};
 use crate::key::{ActionKey, InputContent, OutputPlace, Preimage, Runs, FORMAT};
-use crate::store::{encode_path, show_path, Action, Kind, OutputRecord, State};
+use crate::store::{encode_path, show_path, Action, Digest, Kind, OutputRecord, State};
 
 use super::programs::Problem;
 use super::Project;
@@ -106,25 +106,24 @@ fn expected_content(project: &Project, state: &State, id: StageId, resolved: &Re
     if stage.outputs.is_empty() || stage.outputs.values().any(|output| output.digest.is_none()) {
         return None;
     }
-    let history = state.history(&stage.name)?;
-    let known = history.good.iter().rev().filter_map(|good| project.store.action(&good.key)).find(|action| {
-        stage.outputs.iter().all(|(name, output)| {
-            action.outputs.get(name).is_some_and(|record| Some(record.digest.to_string()) == output.digest)
-        })
-    })?;
-    let outputs: BTreeMap<String, OutputRecord> = stage
-        .outputs
-        .keys()
-        .filter_map(|name| Some((name.clone(), *known.outputs.get(name)?)))
-        .collect();
-    if !outputs.values().all(|record| project.store.holds(record)) {
-        return None;
+    let mut outputs: BTreeMap<String, OutputRecord> = BTreeMap::new();
+    for (name, output) in &stage.outputs {
+        let digest = Digest::parse(output.digest.as_deref()?)?;
+        outputs.insert(name.clone(), project.store.find(&digest, output.directory)?);
     }
+    let history = state.history(&stage.name);
+    let known = history.and_then(|history| {
+        history.good.iter().rev().filter_map(|good| project.store.action(&good.key)).find(|action| action.outputs == outputs)
+    });
     Some(Arc::new(Action {
         key: resolved.key.clone(),
-        preimage: resolved.preimage.clone(),
+        stage: stage.name.clone(),
+        run: known.as_ref().map(|action| action.run.clone()).unwrap_or_default(),
         outputs,
-        ..Action::clone(&known)
+        metrics: known.as_ref().map(|action| action.metrics.clone()).unwrap_or_default(),
+        measured: known.as_ref().map(|action| action.measured).unwrap_or_default(),
+        log: known.as_ref().and_then(|action| action.log),
+        preimage: resolved.preimage.clone(),
     }))
 }
 
@@ -241,7 +240,10 @@ pub(super) fn scope<'a>(
         flow: Some(&project.flow.params),
         inputs: inputs
             .iter()
-            .map(|(name, content)| (name.clone(), content.files.keys().cloned().collect()))
+            .map(|(name, content)| {
+                let paths = content.files.keys().cloned().collect();
+                (name.clone(), Paths { many: content.many, paths })
+            })
             .collect(),
         outputs: stage.outputs.iter().map(|(name, output)| (name.clone(), output.path.clone())).collect(),
         cpu,
@@ -254,7 +256,7 @@ pub(super) fn render_words(words: &[Template], scope: &Scope<'_>) -> Result<Vec<
     for word in words {
         let files = word.sole_name().and_then(|name| name.strip_prefix("inputs.")).and_then(|name| scope.inputs.get(name));
         match files {
-            Some(files) => rendered.extend(files.iter().cloned()),
+            Some(files) => rendered.extend(files.paths.iter().cloned()),
             None => rendered.push(word.render(scope, Language::Raw)?),
         }
     }

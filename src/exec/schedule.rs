@@ -211,8 +211,10 @@ impl Run<'_> {
         let again = invalidated || self.options.forced.contains(&id) || self.remade.contains(&id);
         self.resolved.insert(id, resolved.clone());
         if !again {
-            if let Some(entry) = self.memo.as_ref().and_then(|memo| memo.get(&self.project.store, &resolved.key)) {
-                tracing::debug!("memo: {name}: {} outputs", entry.outputs.len());
+            if let Some(action) =
+                self.memo.as_ref().and_then(|memo| memo.get(&self.project.store, &resolved.preimage, &resolved.key))
+            {
+                self.project.store.know(action);
             }
             if let Some(action) = lookup(self.project, self.state, id, &resolved) {
                 return self.found(id, &resolved, action);
@@ -282,6 +284,7 @@ impl Run<'_> {
             history.failure.is_none() && !history.invalidated && history.last().is_some_and(|last| *last == good)
         });
         if !same {
+            self.drop_old_artifacts(id);
             self.lines.push(StateLine::Good { stage: stage.name.clone(), good });
         }
         self.events.emit(&Event::StageFinished {
@@ -308,6 +311,21 @@ impl Run<'_> {
             });
         }
         self.places.insert(id, Place::Finished { action: Some(action), passes });
+    }
+
+    /// Removes what the stage's last result showed under names that are not declared any more.
+    fn drop_old_artifacts(&self, id: StageId) {
+        let stage = self.project.flow.stage(id);
+        let last = self.state.history(&stage.name).and_then(|history| history.last());
+        let Some(action) = last.and_then(|good| self.project.store.action(&good.key)) else { return };
+        let folder = self.project.store.artifacts(&stage.name);
+        for place in action.preimage.outputs.values() {
+            let old = place.path.trim_end_matches('/');
+            let inside = |path: &str| path == old || path.starts_with(&format!("{old}/")) || old.starts_with(&format!("{path}/"));
+            if !stage.outputs.values().any(|output| inside(&output.path)) {
+                let _ = crate::store::remove_all(&folder.join(old));
+            }
+        }
     }
 
     fn problem(&mut self, id: StageId, problem: Problem) {
@@ -463,7 +481,7 @@ impl Run<'_> {
         match done.result {
             Ok(action) => {
                 if let Some(memo) = &self.memo {
-                    memo.insert(&action);
+                    memo.insert(&self.project.store, &action);
                 }
                 if let Err(error) = self.restore(id, &action) {
                     let failed = match error {

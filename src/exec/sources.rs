@@ -61,13 +61,13 @@ pub fn expand(dir: &Path, kind: &SourceKind) -> Option<Vec<PathBuf>> {
             dir.join(&path).metadata().is_ok().then(|| vec![path])
         }
         SourceKind::Glob(text) => {
-            let path = PathBuf::from(text);
-            // A file whose name looks like a pattern is that file.
-            if dir.join(&path).metadata().is_ok() {
-                return Some(vec![path]);
-            }
             let files = glob(dir, text);
-            (!files.is_empty()).then_some(files)
+            if !files.is_empty() {
+                return Some(files);
+            }
+            // A file whose name looks like a pattern, such as `bus[3].v`, is that file.
+            let path = PathBuf::from(text);
+            dir.join(&path).metadata().is_ok().then(|| vec![path])
         }
         SourceKind::Output { .. } => None,
     }

@@ -12,7 +12,7 @@ use crate::flow::quote::Language;
 use crate::flow::{Body, Span, StageId, Template};
 use crate::gate::{parse_metrics, Metrics};
 use crate::key::Runs;
-use crate::store::{remove_all, Access, Content, Digest, Kind, OutputRecord, RestoreError, Store, StatCache, StoreError};
+use crate::store::{decode_path, remove_all, Access, Content, Digest, Kind, OutputRecord, RestoreError, Store, StatCache, StoreError, TreeEntry};
 
 use super::plan::{command, render_words, scope, Resolved, Staged, StagedFrom};
 use super::{Missing, Project};
@@ -94,7 +94,7 @@ fn put_in(project: &Project, part: &Staged, to: &Path) -> Result<(), Failed> {
         }
         StagedFrom::Source(path) => {
             let from = project.dir.join(path);
-            copy_source(&from, to, part.kind).map_err(|error| {
+            copy_source(&project.store, &from, to, part.kind).map_err(|error| {
                 Failed::stage(format!("input '{}': {}: {error}", part.input, path.display()))
             })?;
             let copied = fresh_content(to).map_err(|message| Failed::stage(format!("input '{}': {message}", part.input)))?;
@@ -114,29 +114,30 @@ fn changed(part: &Staged, path: &Path) -> Failed {
     }
 }
 
-fn copy_source(from: &Path, to: &Path, kind: Kind) -> std::io::Result<()> {
-    if kind != Kind::Directory {
+/// Copies a source as its digest sees it: links that leave a folder are the files they lead to, nanoflow's own folders are
+/// left out.
+fn copy_source(store: &Store, from: &Path, to: &Path, kind: Kind) -> std::io::Result<()> {
+    let copy = |from: &Path, to: &Path, kind: Kind| -> std::io::Result<()> {
         std::fs::copy(from, to)?;
         let mode = if kind == Kind::Executable { 0o755 } else { 0o644 };
-        return std::fs::set_permissions(to, Permissions::from_mode(mode));
+        std::fs::set_permissions(to, Permissions::from_mode(mode))
+    };
+    if kind != Kind::Directory {
+        return copy(from, to, kind);
     }
     std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        let found = entry.file_type()?;
-        if found.is_symlink() {
-            let link = std::fs::read_link(&path)?;
-            std::os::unix::fs::symlink(&link, &target)?;
-            // A link that leads out of the folder stands for its file, as in the digest.
-            if target.metadata().is_err() && path.metadata().is_ok_and(|found| found.is_file()) {
-                std::fs::remove_file(&target)?;
-                std::fs::copy(&path, &target)?;
-            }
-        } else if found.is_dir() {
-            copy_source(&path, &target, Kind::Directory)?;
-        } else {
-            std::fs::copy(&path, &target)?;
+    let content = store.source_content(from).map_err(std::io::Error::other)?;
+    for entry in content.tree.map(|tree| tree.entries).unwrap_or_default() {
+        let name = decode_path(entry.path());
+        let target = to.join(&name);
+        if let Some(folder) = target.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        match &entry {
+            TreeEntry::Link { target: link, .. } => std::os::unix::fs::symlink(decode_path(link), &target)?,
+            TreeEntry::Directory { .. } => std::fs::create_dir_all(&target)?,
+            TreeEntry::File { .. } => copy(&from.join(&name), &target, Kind::File)?,
+            TreeEntry::Executable { .. } => copy(&from.join(&name), &target, Kind::Executable)?,
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::fault::{Fault, Span, MOST_FAULTS};
 use super::quote::Language;
-use super::template::Scope;
+use super::template::{Paths, Scope};
 use super::yaml::{Key, Kind, Node};
 use super::{
     parse_bytes, Body, Flow, Gate, Input, Limits, Output, Plugin, Resources, Source, SourceKind, Stage, StageId,
@@ -634,7 +634,7 @@ impl Checker<'_> {
         let scope = Scope {
             params: Some(&stage.params),
             flow: Some(&self.flow.params),
-            inputs: stage.inputs.keys().map(|name| (name.clone(), vec![name.clone()])).collect(),
+            inputs: stage.inputs.keys().map(|name| (name.clone(), Paths::default())).collect(),
             outputs: stage.outputs.iter().map(|(name, output)| (name.clone(), output.path.clone())).collect(),
             cpu: Some(1),
         };

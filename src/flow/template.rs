@@ -24,10 +24,17 @@ pub struct Template {
 pub struct Scope<'a> {
     pub params: Option<&'a BTreeMap<String, serde_json::Value>>,
     pub flow: Option<&'a BTreeMap<String, serde_json::Value>>,
-    pub inputs: BTreeMap<String, Vec<String>>,
+    pub inputs: BTreeMap<String, Paths>,
     pub outputs: BTreeMap<String, String>,
     /// `{{ resources.cpu }}`. In a key it stands for itself, as the number of threads is not part of a key.
     pub cpu: Option<usize>,
+}
+
+/// Paths of one input, and whether they are a list even if there is one.
+#[derive(Debug, Clone, Default)]
+pub struct Paths {
+    pub many: bool,
+    pub paths: Vec<String>,
 }
 
 /// The words a template may begin a name with.
@@ -111,8 +118,8 @@ impl Scope<'_> {
             .inputs
             .iter()
             .map(|(name, paths)| {
-                let value = match paths.as_slice() {
-                    [one] => Value::from(one.as_str()),
+                let value = match paths.paths.as_slice() {
+                    [one] if !paths.many => Value::from(one.as_str()),
                     many => Value::from_iter(many.iter().map(String::as_str)),
                 };
                 (name.as_str(), value)

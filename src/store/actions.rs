@@ -63,6 +63,12 @@ impl Store {
         found
     }
 
+    /// Takes an action as read.
+    pub fn know(&self, action: Action) {
+        let mut known = self.actions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.entry(action.key.clone()).or_insert_with(|| Some(Arc::new(action)));
+    }
+
     fn read_action(&self, key: &ActionKey) -> Option<Action> {
         let text = std::fs::read_to_string(self.action_path(key)).ok()?;
         decode(&text).filter(|action| action.key == *key)

@@ -2,27 +2,34 @@
 //! the actions do not, and is made again from them when it is lost or damaged.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::flow::Metrics;
-use crate::key::ActionKey;
+use crate::key::{ActionKey, Preimage};
 
-use super::{remove_all, Action, OutputRecord, Store, StoreError};
+use super::{remove_all, Action, Digest, Measured, OutputRecord, Store, StoreError};
 
-/// What a run needs of an action.
+/// An action without its pre-image, which whoever asks for its key has already.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MemoEntry {
-    pub outputs: BTreeMap<String, OutputRecord>,
-    pub metrics: Metrics,
+struct MemoEntry {
+    stage: String,
+    run: String,
+    outputs: BTreeMap<String, OutputRecord>,
+    metrics: Metrics,
+    measured: Measured,
+    log: Option<Digest>,
+    /// Size and time of the action's file: one that was touched since is read instead.
+    file: Option<(u64, i64)>,
 }
 
-impl From<&Action> for MemoEntry {
-    fn from(action: &Action) -> Self {
-        MemoEntry { outputs: action.outputs.clone(), metrics: action.metrics.clone() }
-    }
+fn file_of(store: &Store, key: &ActionKey) -> Option<(u64, i64)> {
+    let found = store.action_path(key).metadata().ok()?;
+    Some((found.len(), found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec())))
 }
+
 
 pub struct Memo {
     tree: sled::Db,
@@ -50,7 +57,7 @@ impl Memo {
         if lost {
             for key in store.action_keys() {
                 if let Some(action) = store.action(&key) {
-                    memo.insert(&action);
+                    memo.insert(store, &action);
                 }
             }
         }
@@ -58,19 +65,23 @@ impl Memo {
     }
 
     /// Adds an action. A failure only costs time later, as the action file is asked then.
-    pub fn insert(&self, action: &Action) {
-        if let Ok(bytes) = serde_json::to_vec(&MemoEntry::from(action)) {
+    pub fn insert(&self, store: &Store, action: &Action) {
+        let file = file_of(store, &action.key);
+        let Action { key: _, stage, run, outputs, metrics, measured, log, preimage: _ } = action.clone();
+        let entry = MemoEntry { stage, run, outputs, metrics, measured, log, file };
+        if let Ok(bytes) = serde_json::to_vec(&entry) {
             if let Err(error) = self.tree.insert(action.key.0.as_bytes(), bytes) {
                 tracing::warn!("memo: {error}");
             }
         }
     }
 
-    /// The entry of a key whose action file is there.
-    pub fn get(&self, store: &Store, key: &ActionKey) -> Option<MemoEntry> {
+    /// The action of a pre-image whose file is there, without reading that file.
+    pub fn get(&self, store: &Store, preimage: &Preimage, key: &ActionKey) -> Option<Action> {
         let bytes = self.tree.get(key.0.as_bytes()).ok()??;
-        let entry = serde_json::from_slice(&bytes).ok()?;
-        store.action_path(key).exists().then_some(entry)
+        let MemoEntry { stage, run, outputs, metrics, measured, log, file } = serde_json::from_slice(&bytes).ok()?;
+        let action = Action { key: key.clone(), stage, run, outputs, metrics, measured, log, preimage: preimage.clone() };
+        (file.is_some() && file == file_of(store, key)).then_some(action)
     }
 
     pub fn remove(&self, key: &ActionKey) {

@@ -107,7 +107,10 @@ impl Store {
         let folder = object.parent().unwrap_or(&self.root).to_path_buf();
         let mode = if kind == Kind::Executable { 0o555 } else { 0o444 };
         let store = || -> std::io::Result<()> {
-            std::fs::create_dir_all(&folder)?;
+            if !folder.is_dir() {
+                std::fs::create_dir_all(&folder)?;
+                sync_folder(&self.root.join("objects"))?;
+            }
             let found = path.symlink_metadata()?;
             // A file that has another name somewhere could be changed under that name.
             let source = if found.is_file() && found.nlink() == 1 {
@@ -146,6 +149,20 @@ impl Store {
 
     fn is_object(&self, path: &Path, kind: Kind, digest: &Digest) -> bool {
         self.stat.unchanged(path, kind, digest).unwrap_or(false)
+    }
+
+    /// The record of content with this digest, if all of it is in the store.
+    pub fn find(&self, digest: &Digest, directory: bool) -> Option<OutputRecord> {
+        let kinds: &[Kind] = if directory { &[Kind::Directory] } else { &[Kind::File, Kind::Executable] };
+        let length = self.object_path(digest).metadata().ok()?.len();
+        kinds.iter().find_map(|kind| {
+            let record = OutputRecord { digest: *digest, kind: *kind, bytes: length };
+            if !self.holds(&record) {
+                return None;
+            }
+            let bytes = if directory { self.tree(digest).ok()?.bytes() } else { length };
+            Some(OutputRecord { bytes, ..record })
+        })
     }
 
     /// Whether all of an output is in the store and whole.

@@ -89,6 +89,15 @@ impl Tree {
         Some(Tree { entries })
     }
 
+    /// Sum of the files' sizes.
+    pub fn bytes(&self) -> u64 {
+        let size = |entry: &TreeEntry| match entry {
+            TreeEntry::File { bytes, .. } | TreeEntry::Executable { bytes, .. } => *bytes,
+            _ => 0,
+        };
+        self.entries.iter().map(size).sum()
+    }
+
     pub fn digest(&self) -> Digest {
         hash_bytes(Kind::Directory, &self.to_bytes())
     }
@@ -119,15 +128,8 @@ pub fn content(stat: &StatCache, path: &Path, links: Links, skip: &[PathBuf]) ->
     let mut entries = Vec::new();
     walk(stat, path, Path::new(""), links, skip, &mut entries)?;
     entries.sort_by(|a, b| a.path().cmp(b.path()));
-    let bytes = entries
-        .iter()
-        .map(|entry| match entry {
-            TreeEntry::File { bytes, .. } | TreeEntry::Executable { bytes, .. } => *bytes,
-            _ => 0,
-        })
-        .sum();
     let tree = Tree { entries };
-    Ok(Content { digest: tree.digest(), kind: Kind::Directory, bytes, tree: Some(tree) })
+    Ok(Content { digest: tree.digest(), kind: Kind::Directory, bytes: tree.bytes(), tree: Some(tree) })
 }
 
 fn walk(

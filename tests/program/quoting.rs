@@ -25,7 +25,7 @@ fn comes_out(interpreter: &str, file: &str, script: &str, words: &[&str]) {
         eprintln!("skipped: there is no {interpreter}");
         return;
     }
-    let params: String = words.iter().enumerate().map(|(n, word)| format!("    w{n}: {}\n", serde_json::json!(word))).collect();
+    let params: String = words.iter().enumerate().map(|(n, word)| format!("      w{n}: {}\n", serde_json::json!(word))).collect();
     let names: String = words.iter().enumerate().map(|(n, _)| format!(", w{n}: ''")).collect();
     let flow = Flow::new(&format!("version: 1\nstages:\n  a:\n    wrapper: w\n    outputs: {{ o: out.txt }}\n    params:\n{params}"));
     flow.write(
@@ -108,7 +108,7 @@ fn json_yaml_and_verilog() {
     }
     let words: Vec<&str> = HOSTILE.iter().copied().filter(|word| word.is_ascii() && !word.is_empty()).collect();
     for quote in ["", "\""] {
-        let params: String = words.iter().enumerate().map(|(n, word)| format!("    w{n}: {}\n", serde_json::json!(word))).collect();
+        let params: String = words.iter().enumerate().map(|(n, word)| format!("      w{n}: {}\n", serde_json::json!(word))).collect();
         let names: Vec<String> = words.iter().enumerate().map(|(n, _)| format!("w{n}: ''")).collect();
         let flow = Flow::new(&format!("version: 1\nstages:\n  a:\n    wrapper: w\n    outputs: {{ o: out.txt }}\n    params:\n{params}"));
         flow.write("tool-wrappers/w/wrapper.yaml", format!("version: 1\nparams: {{ {} }}\noutputs: {{ o: required }}\nfiles: [x.v]\nsteps: [[iverilog, -o, x.vvp, x.v], [sh, -c, 'vvp -n x.vvp > out.txt']]\n", names.join(", ")));

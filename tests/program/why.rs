@@ -153,7 +153,7 @@ fn environment() {
 #[test]
 fn outputs() {
     let flow = flow();
-    flow.edit("o: o.txt }\n  mid", "o: p.txt }\n  mid");
+    flow.edit("outputs: { o: o.txt } }\n  mid", "outputs: { o: p.txt } }\n  mid");
     snapshot("outputs-changed", why(&flow, "prep"));
 }
 

@@ -1,7 +1,7 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::{Context, Outcome, Request, Stage, StageError, PROTOCOL};
+use crate::{Context, Outcome, Paths, Request, Stage, StageError, PROTOCOL};
 
 /// Entry of an out-of-tree plugin: `fn main() -> ExitCode { nanoflow_sdk::main(&MyStage) }`.
 /// The only argument is the path of `request.json`.
@@ -35,7 +35,7 @@ pub fn run_request(stage: &dyn Stage, request: &Path) -> ExitCode {
 
 fn try_run(stage: &dyn Stage, path: &Path) -> Result<(), StageError> {
     let text = std::fs::read_to_string(path).map_err(|error| StageError::io(path, &error))?;
-    let request: Request = serde_json::from_str(&text)
+    let mut request: Request = serde_json::from_str(&text)
         .map_err(|error| StageError::input(format!("{}: {error}", path.display())))?;
     if request.protocol != PROTOCOL {
         return Err(StageError::input(format!(
@@ -44,6 +44,7 @@ fn try_run(stage: &dyn Stage, path: &Path) -> Result<(), StageError> {
             request.protocol
         )));
     }
+    make_absolute(&mut request)?;
     let mut context = Context::new(request, false);
     let result = stage.run(&mut context);
     // Metrics are kept for a failed stage too: they tell how far it was from its goal.
@@ -53,4 +54,21 @@ fn try_run(stage: &dyn Stage, path: &Path) -> Result<(), StageError> {
         std::fs::write("metrics.json", text).map_err(|error| StageError::io("metrics.json", &error))?;
     }
     result
+}
+
+/// Paths are given relative to the work directory; a stage that starts a tool in another folder needs them absolute.
+fn make_absolute(request: &mut Request) -> Result<(), StageError> {
+    let absolute = |path: &mut PathBuf| {
+        *path = std::path::absolute(&*path).map_err(|error| StageError::io(&*path, &error))?;
+        Ok::<(), StageError>(())
+    };
+    for paths in request.inputs.values_mut() {
+        match paths {
+            Paths::One(path) => absolute(path)?,
+            Paths::Many(paths) => paths.iter_mut().try_for_each(absolute)?,
+        }
+    }
+    request.outputs.values_mut().try_for_each(absolute)?;
+    absolute(&mut request.scratch)?;
+    request.checkpoint.as_mut().map_or(Ok(()), absolute)
 }

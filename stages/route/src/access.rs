@@ -84,14 +84,14 @@ struct Site {
 
 pub struct AccessFinder<'a, 'b> {
     problem: &'b Problem<'a>,
-    fixed: &'b Checker<'b>,
+    fixed: &'b Checker,
     places: HashMap<(usize, Orient, usize), Rc<Vec<Place>>>,
 }
 
 impl<'a, 'b> AccessFinder<'a, 'b> {
     /// `fixed` holds all shapes that are there before routing.
     #[must_use]
-    pub fn new(problem: &'b Problem<'a>, fixed: &'b Checker<'b>) -> Self {
+    pub fn new(problem: &'b Problem<'a>, fixed: &'b Checker) -> Self {
         Self { problem, fixed, places: HashMap::new() }
     }
 

@@ -5,9 +5,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use nanoflow_layout::gds::{LayerSpec, Library, Structure};
-use nanoflow_layout::lef::{Macro, PinDirection, Tech};
+use nanoflow_layout::lef::{Macro, Tech};
 use nanoflow_layout::{tech, Dbu, Rect};
 use nanoflow_sdk::StageError;
+
+/// GDS layer and datatype of diffusion (SkyWater docs/rules/layers: diff drawing).
+const DIFFUSION: (i16, i16) = (65, 20);
 
 /// Layer of a cell's shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +35,6 @@ pub struct CellShape {
 pub struct CellPin {
     pub name: String,
     pub supply: bool,
-    pub output: bool,
     /// µm².
     pub gate_area: f64,
     pub diffusion_area: f64,
@@ -45,8 +47,6 @@ pub struct Master {
     pub height: Dbu,
     pub pins: Vec<CellPin>,
     pub shapes: Vec<CellShape>,
-    /// Fillers, taps and the like have no pins that a net could use.
-    pub class: String,
 }
 
 impl Master {
@@ -111,11 +111,17 @@ fn master(lef: &Macro, structure: &Structure) -> Result<Master, StageError> {
         .map(|pin| CellPin {
             name: pin.name.clone(),
             supply: pin.is_supply(),
-            output: pin.direction == PinDirection::Output,
             gate_area: pin.gate_area,
             diffusion_area: pin.diffusion_area,
         })
         .collect();
+    let mut pins = pins;
+    if lef.class.contains("ANTENNACELL") {
+        // The library's LEF does not tell the diode's area; its drawn diffusion is the diode.
+        let area: i64 = read(DIFFUSION.0, DIFFUSION.1)?.iter().map(Rect::area).sum();
+        let signals = pins.iter_mut().filter(|pin| !pin.supply && pin.diffusion_area == 0.0);
+        signals.for_each(|pin| pin.diffusion_area = area as f64 * 1e-6);
+    }
     let mut pin_of: BTreeMap<usize, usize> = BTreeMap::new();
     for (index, pin) in lef.pins.iter().enumerate() {
         for (layer, rect) in &pin.shapes {
@@ -131,7 +137,7 @@ fn master(lef: &Macro, structure: &Structure) -> Result<Master, StageError> {
         .zip(conductors)
         .map(|((layer, rect), conductor)| CellShape { layer, rect, pin: pin_of.get(&conductor).copied(), conductor })
         .collect();
-    Ok(Master { name: lef.name.clone(), width: lef.width, height: lef.height, pins, shapes, class: lef.class.clone() })
+    Ok(Master { name: lef.name.clone(), width: lef.width, height: lef.height, pins, shapes })
 }
 
 fn cell_layer(name: &str) -> Option<CellLayer> {

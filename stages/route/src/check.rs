@@ -1,6 +1,7 @@
 //! The exact checker: all shapes of the layout in bins, rules checked bin by bin.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use nanoflow_layout::{Dbu, Rect};
 
@@ -18,13 +19,13 @@ pub struct Violation {
 }
 
 /// Side of a bin. Small enough for the raster of a window, large enough that few shapes lie in several.
-const BIN: Dbu = 6000;
+const BIN: Dbu = 12_000;
 /// How far beyond a bin its window reaches: farther than the largest shape below its least area is long.
 const HALO: Dbu = 1600;
 
 /// Bins that changed since they were last checked are checked again, the others remember.
-pub struct Checker<'a> {
-    rules: &'a Rules,
+pub struct Checker {
+    rules: Arc<Rules>,
     die: Rect,
     columns: usize,
     rows: usize,
@@ -37,9 +38,9 @@ pub struct Checker<'a> {
     found: Vec<Vec<Violation>>,
 }
 
-impl<'a> Checker<'a> {
+impl Checker {
     #[must_use]
-    pub fn new(rules: &'a Rules, die: Rect) -> Self {
+    pub fn new(rules: Arc<Rules>, die: Rect) -> Self {
         let count = |length: Dbu| (length / BIN + 1).max(1) as usize;
         let (columns, rows) = (count(die.width()), count(die.height()));
         let bins = columns * rows;
@@ -80,17 +81,31 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Exchanges all shapes that the router did not draw. Only bins where they differ are checked again.
+    pub fn replace_fixed(&mut self, fixed: &[Shape]) {
+        let mut known: BTreeSet<Shape> = fixed.iter().copied().collect();
+        let mut is_drawn = vec![false; self.shapes.len()];
+        for &index in self.drawn.iter().flatten().chain(&self.free) {
+            is_drawn[index as usize] = true;
+        }
+        let gone: Vec<u32> = (0..self.shapes.len() as u32).filter(|&k| !is_drawn[k as usize] && !known.remove(&self.shapes[k as usize])).collect();
+        gone.into_iter().for_each(|index| self.remove(index));
+        known.into_iter().for_each(|shape| self.add(shape));
+    }
+
+    fn remove(&mut self, index: u32) {
+        let rect = self.shapes[index as usize].rect;
+        for bin in self.bins_of(rect.grow(1)) {
+            self.bins[bin].retain(|&other| other != index);
+        }
+        self.soil(rect);
+        self.free.push(index);
+    }
+
     /// Takes away all that the router drew for a net.
     pub fn remove_net(&mut self, net: usize) {
         let Some(indices) = self.drawn.get_mut(net).map(std::mem::take) else { return };
-        for index in indices {
-            let rect = self.shapes[index as usize].rect;
-            for bin in self.bins_of(rect.grow(1)) {
-                self.bins[bin].retain(|&other| other != index);
-            }
-            self.soil(rect);
-            self.free.push(index);
-        }
+        indices.into_iter().for_each(|index| self.remove(index));
     }
 
     fn soil(&mut self, rect: Rect) {

@@ -46,6 +46,29 @@ impl Field {
     #[must_use]
     pub fn new(problem: &Problem, shapes: &[Shape]) -> Self {
         let lattice = problem.lattice;
+        let (nodes, plane) = (lattice.nodes(), lattice.plane);
+        let mut field = Self {
+            lattice,
+            node_owner: Vec::new(),
+            pad_owner: Vec::new(),
+            right_owner: Vec::new(),
+            up_owner: Vec::new(),
+            wires: vec![0; nodes],
+            pads: vec![0; plane],
+            standing: vec![0; plane],
+            wire_history: vec![0; nodes],
+            pad_history: vec![0; plane],
+            wire_price: vec![0; nodes],
+            pad_price: vec![0; plane],
+            pressure: 0,
+        };
+        field.set_fixed(problem, shapes);
+        field
+    }
+
+    /// Derives who may use each node from the shapes that are fixed.
+    pub fn set_fixed(&mut self, problem: &Problem, shapes: &[Shape]) {
+        let lattice = self.lattice;
         let probes = Probes::new(problem);
         let mut marks: Vec<Marks> = (0..WIRE_LAYERS + 3).map(|_| Marks::new(lattice.plane)).collect();
         for shape in shapes {
@@ -56,28 +79,12 @@ impl Field {
             }
         }
         let mut owners: Vec<Vec<Owner>> = marks.into_iter().map(Marks::owners).collect();
-        let (up_owner, right_owner, pad_owner) = match (owners.pop(), owners.pop(), owners.pop()) {
-            (Some(up), Some(right), Some(pad)) => (up, right, pad),
-            _ => Default::default(),
-        };
-        let mut node_owner = owners.concat();
-        block_border(&lattice, &mut node_owner);
-        let (nodes, plane) = (lattice.nodes(), lattice.plane);
-        Self {
-            lattice,
-            node_owner,
-            pad_owner,
-            right_owner,
-            up_owner,
-            wires: vec![0; nodes],
-            pads: vec![0; plane],
-            standing: vec![0; plane],
-            wire_history: vec![0; nodes],
-            pad_history: vec![0; plane],
-            wire_price: vec![0; nodes],
-            pad_price: vec![0; plane],
-            pressure: 0,
+        let above = owners.split_off(WIRE_LAYERS);
+        if let Ok([pad, right, up]) = <[Vec<Owner>; 3]>::try_from(above) {
+            (self.pad_owner, self.right_owner, self.up_owner) = (pad, right, up);
         }
+        self.node_owner = owners.concat();
+        block_border(&lattice, &mut self.node_owner);
     }
 
     /// May `net` use the node as far as fixed shapes are concerned?

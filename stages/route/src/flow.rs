@@ -1,10 +1,15 @@
 //! The whole of routing: negotiate, check exactly, repair, rip up what violates, mend antennas, until nothing is left.
 
+use std::sync::Arc;
+
+use nanoflow_layout::def::Design;
 use nanoflow_layout::Rect;
 use nanoflow_sdk::{Context, StageError};
 
 use crate::access::{AccessFinder, Gate};
+use crate::antenna::{self, Excess};
 use crate::check::{Checker, Violation};
+use crate::diode::Diodes;
 use crate::field::{Field, Spot};
 use crate::lattice::Node;
 use crate::negotiate::{Negotiation, Schedule};
@@ -21,20 +26,22 @@ use crate::Params;
 pub struct Outcome {
     pub wirings: Vec<Wiring>,
     pub violations: Vec<Violation>,
+    pub antennas: Vec<Excess>,
+    pub diodes: usize,
     pub rounds: usize,
     /// Conflicts that negotiation left, counted where two nets are too near on the lattice.
     pub overflow: usize,
 }
 
-pub struct Router<'a, 'b> {
-    problem: &'b Problem<'a>,
-    negotiation: Negotiation<'b>,
-    checker: Checker<'b>,
+pub struct Router<'a, 'p> {
+    pub problem: Problem<'a>,
+    negotiation: Negotiation,
+    checker: Checker,
     /// What is drawn of each net in `checker`, and the route that it was drawn for.
     wirings: Vec<Wiring>,
     drawn: Vec<Option<Route>>,
     threads: usize,
-    params: &'b Params,
+    params: &'p Params,
     rounds: usize,
 }
 
@@ -43,44 +50,92 @@ const REPAIR_PASSES: usize = 4;
 /// What a violation leaves behind on the nodes near it, in nm.
 const VIOLATION_HISTORY: u32 = 4000;
 
-impl<'a, 'b> Router<'a, 'b> {
+impl<'a, 'p> Router<'a, 'p> {
     /// # Errors
     /// A design failure when a terminal cannot be reached.
-    pub fn new(problem: &'b Problem<'a>, params: &'b Params, threads: usize) -> Result<Self, StageError> {
-        let mut fixed = problem.cell_shapes();
-        fixed.extend(&problem.fixed);
-        let field = Field::new(problem, &fixed);
-        let gates = find_gates(problem, &field, &fixed)?;
-        let mut negotiation = Negotiation::new(field, &problem.rules, Costs::default(), Schedule::default(), threads);
-        negotiation.set_gates(gates, &|_| false);
-        let mut checker = Checker::new(&problem.rules, problem.die);
+    pub fn new(problem: Problem<'a>, params: &'p Params, threads: usize) -> Result<Self, StageError> {
+        let fixed = problem.fixed_shapes();
+        let field = Field::new(&problem, &fixed);
+        let gates = find_gates(&problem, &field, &fixed, 0..problem.nets.len())?;
+        let rules = Arc::clone(&problem.rules);
+        let mut negotiation = Negotiation::new(field, rules, Costs::default(), Schedule::default(), threads);
+        negotiation.set_gates(gates);
+        let mut checker = Checker::new(Arc::clone(&problem.rules), problem.die);
         fixed.iter().for_each(|shape| checker.add(*shape));
         let (wirings, drawn) = (vec![Wiring::default(); problem.nets.len()], vec![None; problem.nets.len()]);
         Ok(Self { problem, negotiation, checker, wirings, drawn, threads, params, rounds: 0 })
     }
 
+    /// Routes all, then mends antennas with diodes and routes their nets again, until nothing is left or the rounds are
+    /// used up. Diodes are added to `design` too.
+    ///
     /// # Errors
-    /// A design failure when a net has no way at all.
-    pub fn run(&mut self, ctx: &mut Context) -> Result<Outcome, StageError> {
+    /// A design failure when a net has no way at all, or no diode can be placed.
+    pub fn run(&mut self, ctx: &mut Context, design: &mut Design) -> Result<Outcome, StageError> {
+        let mut outcome = Outcome::default();
         let mut todo = self.negotiation.missing();
-        loop {
-            let overflow = self.negotiate(ctx, &todo)?;
-            let started = std::time::Instant::now();
-            let violations = self.exact();
-            eprintln!("check after round {}: {} violations, {:.2} s", self.rounds, violations.len(), started.elapsed().as_secs_f64());
-            let note = format!("{} exact violations", violations.len());
-            ctx.progress(self.rounds as u64, self.params.rounds as u64, "round", &note);
-            if violations.is_empty() || self.rounds >= self.params.rounds {
-                return Ok(Outcome { wirings: self.wirings.clone(), violations, rounds: self.rounds, overflow });
+        let mut diodes = Diodes::new(design, &self.problem);
+        for attempt in 0.. {
+            self.until_clean(ctx, todo, &mut outcome)?;
+            outcome.antennas = self.antennas();
+            outcome.diodes = diodes.count;
+            eprintln!("antennas: {} pieces over their limit, {} diodes so far", outcome.antennas.len(), diodes.count);
+            let over = self.rounds >= self.params.rounds || attempt >= self.params.antenna_rounds;
+            if !outcome.violations.is_empty() || outcome.antennas.is_empty() || over {
+                break;
             }
-            todo = self.rip_up(&violations);
+            let mut wanted = outcome.antennas.clone();
+            wanted.dedup_by_key(|excess| (excess.net, excess.terminal));
+            let nets = diodes.insert(design, &mut self.problem, &wanted)?;
+            self.new_terminals(&nets)?;
+            todo = self.negotiation.missing();
         }
+        outcome.wirings.clone_from(&self.wirings);
+        outcome.rounds = self.rounds;
+        Ok(outcome)
+    }
+
+    /// Negotiates and checks until no rule is broken or the rounds are used up.
+    fn until_clean(&mut self, ctx: &mut Context, mut todo: Vec<usize>, outcome: &mut Outcome) -> Result<(), StageError> {
+        loop {
+            outcome.overflow = self.negotiate(ctx, &todo)?;
+            let started = std::time::Instant::now();
+            outcome.violations = self.exact();
+            let (count, seconds) = (outcome.violations.len(), started.elapsed().as_secs_f64());
+            eprintln!("check after round {}: {count} violations, {seconds:.2} s", self.rounds);
+            ctx.progress(self.rounds as u64, self.params.rounds as u64, "round", &format!("{count} violations on the masks"));
+            if outcome.violations.is_empty() || self.rounds >= self.params.rounds {
+                return Ok(());
+            }
+            todo = self.rip_up(&outcome.violations);
+        }
+    }
+
+    fn antennas(&self) -> Vec<Excess> {
+        let lattice = &self.negotiation.field.lattice;
+        let mut found = Vec::new();
+        for (net, route) in self.negotiation.routes.iter().enumerate() {
+            let Some(route) = route else { continue };
+            found.extend(antenna::excesses(&self.problem, lattice, net, route, &self.wirings[net]));
+        }
+        found
+    }
+
+    /// Takes over the cells and terminals that were added to some nets.
+    fn new_terminals(&mut self, nets: &[usize]) -> Result<(), StageError> {
+        let fixed = self.problem.fixed_shapes();
+        self.negotiation.field.set_fixed(&self.problem, &fixed);
+        let gates = find_gates(&self.problem, &self.negotiation.field, &fixed, nets.iter().copied())?;
+        for (&net, gates) in nets.iter().zip(gates) {
+            self.negotiation.replace_gates(net, gates);
+        }
+        self.checker.replace_fixed(&fixed);
+        Ok(())
     }
 
     /// Rounds until no conflict is left on the lattice, or so few that only the exact check can tell.
     fn negotiate(&mut self, ctx: &mut Context, first: &[usize]) -> Result<usize, StageError> {
         let mut todo = first.to_vec();
-        self.negotiation.restart();
         let (mut best, mut stalled) = (usize::MAX, 0);
         loop {
             let started = std::time::Instant::now();
@@ -124,7 +179,7 @@ impl<'a, 'b> Router<'a, 'b> {
 
     /// Draws the routes that changed, checks all against every rule, and repairs what a net does to itself.
     fn exact(&mut self) -> Vec<Violation> {
-        let rules = &self.problem.rules;
+        let rules = &Arc::clone(&self.problem.rules);
         for (net, route) in self.negotiation.routes.iter().enumerate() {
             if self.drawn[net] == *route {
                 continue;
@@ -184,16 +239,12 @@ impl<'a, 'b> Router<'a, 'b> {
             }
         }
     }
-
-    #[must_use]
-    pub fn negotiation(&self) -> &Negotiation<'b> {
-        &self.negotiation
-    }
 }
 
-fn find_gates(problem: &Problem, field: &Field, fixed: &[Shape]) -> Result<Vec<Vec<Gate>>, StageError> {
-    let mut checker = Checker::new(&problem.rules, problem.die);
+/// The ways into all terminals of some nets.
+fn find_gates(problem: &Problem, field: &Field, fixed: &[Shape], nets: impl Iterator<Item = usize>) -> Result<Vec<Vec<Gate>>, StageError> {
+    let mut checker = Checker::new(Arc::clone(&problem.rules), problem.die);
     fixed.iter().for_each(|shape| checker.add(*shape));
     let mut finder = AccessFinder::new(problem, &checker);
-    (0..problem.nets.len()).map(|net| finder.gates(field, net)).collect()
+    nets.map(|net| finder.gates(field, net)).collect()
 }

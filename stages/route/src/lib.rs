@@ -5,8 +5,10 @@
 //! them, [`check`] tests every rule on the drawn masks, [`patch`] repairs, and [`flow`] repeats that until nothing is left.
 
 mod access;
+mod antenna;
 mod cells;
 mod check;
+mod diode;
 mod field;
 mod flow;
 mod lattice;
@@ -34,11 +36,13 @@ use serde::Deserialize;
 pub struct Params {
     /// Rounds of rip-up and reroute before it gives up.
     pub rounds: usize,
+    /// How often diodes are added where a net collects too much charge.
+    pub antenna_rounds: usize,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { rounds: 80 }
+        Self { rounds: 120, antenna_rounds: 8 }
     }
 }
 
@@ -66,11 +70,11 @@ impl Stage for Route {
         let gds = Library::read(pdk.join("sky130_fd_sc_hd.gds")).map_err(|error| StageError::input(error.to_string()))?;
         let problem = problem::Problem::new(&design, &lef, &gds)?;
         let threads = ctx.threads();
-        let mut router = flow::Router::new(&problem, &params, threads)?;
-        let outcome = router.run(ctx)?;
-        output::metrics(ctx, &problem, &outcome);
-        output::verdict(&problem, &outcome)?;
-        output::write_routes(&mut design, &problem, &outcome);
+        let mut router = flow::Router::new(problem, &params, threads)?;
+        let outcome = router.run(ctx, &mut design)?;
+        output::metrics(ctx, &router.problem, &outcome);
+        output::verdict(&router.problem, &outcome)?;
+        output::write_routes(&mut design, &router.problem, &outcome);
         design.save(ctx.output("def")?).map_err(bad)
     }
 }

@@ -5,7 +5,7 @@
 //! result does not depend on the number of threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::access::Gate;
 use crate::field::{Field, Spot};
@@ -33,9 +33,9 @@ impl Default for Schedule {
     }
 }
 
-pub struct Negotiation<'a> {
+pub struct Negotiation {
     pub field: Field,
-    rules: &'a Rules,
+    rules: Arc<Rules>,
     costs: Costs,
     schedule: Schedule,
     gates: Vec<Vec<Gate>>,
@@ -45,9 +45,6 @@ pub struct Negotiation<'a> {
     /// Position of each net in the order of routing: short nets first.
     rank: Vec<usize>,
     pressure: u32,
-    /// Fewest conflicts so far, and rounds since then: history grows faster when nothing gets better.
-    fewest: usize,
-    stalled: u32,
     scratch: Vec<Scratch>,
     /// Nets that no window can route.
     pub unroutable: Vec<usize>,
@@ -63,9 +60,9 @@ pub struct Round {
     pub nets: Vec<usize>,
 }
 
-impl<'a> Negotiation<'a> {
+impl Negotiation {
     #[must_use]
-    pub fn new(field: Field, rules: &'a Rules, costs: Costs, schedule: Schedule, threads: usize) -> Self {
+    pub fn new(field: Field, rules: Arc<Rules>, costs: Costs, schedule: Schedule, threads: usize) -> Self {
         Self {
             field,
             rules,
@@ -77,27 +74,17 @@ impl<'a> Negotiation<'a> {
             boxes: Vec::new(),
             rank: Vec::new(),
             pressure: schedule.first_pressure,
-            fewest: usize::MAX,
-            stalled: 0,
             scratch: (0..threads.max(1)).map(|_| Scratch::default()).collect(),
             unroutable: Vec::new(),
         }
     }
 
-    /// Sets the terminals of all nets; nets that had a route keep it if `keep` says so.
-    pub fn set_gates(&mut self, gates: Vec<Vec<Gate>>, keep: &dyn Fn(usize) -> bool) {
+    /// Sets the terminals of all nets. Nets that are there already keep their routes.
+    pub fn set_gates(&mut self, gates: Vec<Vec<Gate>>) {
         let lattice = self.field.lattice;
         self.boxes = gates.iter().map(|gates| bounding(&lattice, gates)).collect();
-        let old: Vec<Option<Route>> = std::mem::take(&mut self.routes);
-        self.routes = vec![None; gates.len()];
+        self.routes.resize(gates.len(), None);
         self.margins.resize(gates.len(), self.schedule.margin);
-        for (net, route) in old.into_iter().enumerate() {
-            match route {
-                Some(route) if keep(net) => self.routes[net] = Some(route),
-                Some(route) => self.field.remove(&route),
-                None => {}
-            }
-        }
         let mut order: Vec<usize> = (0..gates.len()).collect();
         let size = |net: usize| self.boxes[net].map_or(0, |b| (b.x1 - b.x0) * 23 + (b.y1 - b.y0) * 34);
         order.sort_by_key(|&net| (size(net), net));
@@ -108,17 +95,26 @@ impl<'a> Negotiation<'a> {
         self.gates = gates;
     }
 
+    /// Gives a net other terminals; it has to be routed again.
+    pub fn replace_gates(&mut self, net: usize, gates: Vec<Gate>) {
+        if let Some(route) = self.routes[net].take() {
+            self.field.remove(&route);
+        }
+        self.boxes[net] = bounding(&self.field.lattice, &gates);
+        self.gates[net] = gates;
+    }
+
+    #[must_use]
+    pub fn gates(&self, net: usize) -> &[Gate] {
+        &self.gates[net]
+    }
+
     /// Nets that need wires and have none, in order.
     #[must_use]
     pub fn missing(&self) -> Vec<usize> {
         let mut nets: Vec<usize> = (0..self.gates.len()).filter(|&net| self.gates[net].len() > 1 && self.routes[net].is_none()).collect();
         nets.sort_by_key(|&net| self.rank[net]);
         nets
-    }
-
-    /// Forgets how few conflicts there were: for a new set of nets.
-    pub fn restart(&mut self) {
-        (self.fewest, self.stalled) = (usize::MAX, 0);
     }
 
     #[must_use]
@@ -179,12 +175,7 @@ impl<'a> Negotiation<'a> {
                 }
             }
         }
-        if round.conflicts < self.fewest {
-            (self.fewest, self.stalled) = (round.conflicts, 0);
-        } else {
-            self.stalled = (self.stalled + 1).min(8);
-        }
-        let by = self.schedule.least_history.max(self.pressure / 4 * (1 + self.stalled));
+        let by = self.schedule.least_history.max(self.pressure / 4);
         spots.into_iter().for_each(|spot| self.field.remember(spot, by));
         round.nets.sort_by_key(|&net| self.rank[net]);
     }
@@ -228,7 +219,7 @@ impl<'a> Negotiation<'a> {
     /// Searches the nets of a batch, in parallel; results in the batch's order.
     fn search(&mut self, batch: &[usize]) -> Vec<(usize, Option<Route>)> {
         let mut all_scratch = std::mem::take(&mut self.scratch);
-        let task = Task { field: &self.field, rules: self.rules, costs: self.costs };
+        let task = Task { field: &self.field, rules: &self.rules, costs: self.costs };
         let one = |net: usize, scratch: &mut Scratch| {
             let window = self.window(net)?;
             route_net(&task, net, &self.gates[net], window, scratch)

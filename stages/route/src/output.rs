@@ -57,6 +57,10 @@ pub fn metrics(ctx: &mut Context, problem: &Problem, outcome: &Outcome) {
     ctx.metric("vias", vias as f64, "vias");
     ctx.metric("contacts", contacts as f64, "contacts");
     ctx.metric("violations", outcome.violations.len() as f64, "violations");
+    let mut antennas: Vec<usize> = outcome.antennas.iter().map(|excess| excess.net).collect();
+    antennas.dedup();
+    ctx.metric("antenna_nets", antennas.len() as f64, "nets");
+    ctx.metric("diodes", outcome.diodes as f64, "cells");
     ctx.metric("overflow", outcome.overflow as f64, "conflicts");
     ctx.metric("rounds", outcome.rounds as f64, "rounds");
     ctx.metric("nets", problem.nets.len() as f64, "nets");
@@ -65,16 +69,27 @@ pub fn metrics(ctx: &mut Context, problem: &Problem, outcome: &Outcome) {
 /// # Errors
 /// A design failure that names rule, place and nets of what is left.
 pub fn verdict(problem: &Problem, outcome: &Outcome) -> Result<(), StageError> {
-    if outcome.violations.is_empty() {
+    const SHOWN: usize = 10;
+    let mut lines: Vec<String> = outcome.violations.iter().map(|violation| describe(problem, violation)).collect();
+    lines.extend(outcome.antennas.iter().map(|excess| {
+        format!(
+            "antenna.{} ratio {:.0} over {:.0} at ({:.3}, {:.3}) um: {}",
+            excess.layer,
+            excess.ratio,
+            excess.limit,
+            f64::from(excess.at.x) / 1000.0,
+            f64::from(excess.at.y) / 1000.0,
+            problem.nets[excess.net].name
+        )
+    }));
+    if lines.is_empty() {
         return Ok(());
     }
-    const SHOWN: usize = 10;
-    let lines: Vec<String> = outcome.violations.iter().take(SHOWN).map(|violation| describe(problem, violation)).collect();
-    let more = outcome.violations.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    let count = lines.len();
+    lines.truncate(SHOWN);
+    let more = if count > SHOWN { format!("\n  and {} more", count - SHOWN) } else { String::new() };
     Err(StageError::design(format!(
-        "{} rule violations are left after {} rounds:\n  {}{more}",
-        outcome.violations.len(),
+        "{count} rule violations are left after {} rounds:\n  {}{more}",
         outcome.rounds,
         lines.join("\n  ")
     ))

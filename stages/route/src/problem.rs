@@ -1,6 +1,7 @@
 //! The routing problem: what is fixed, what must be joined.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use nanoflow_layout::def::{Design, Terminal as DefTerminal};
 use nanoflow_layout::gds::Library;
@@ -62,7 +63,7 @@ pub struct Net {
 }
 
 pub struct Problem<'a> {
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     pub die: Rect,
     pub lattice: Lattice,
     pub library: MasterLibrary<'a>,
@@ -81,7 +82,7 @@ impl<'a> Problem<'a> {
     /// # Errors
     /// When the design is not placed, has rows off one site grid, or names what the PDK does not have.
     pub fn new(design: &Design, lef: &'a Tech, gds: &'a Library) -> Result<Self, StageError> {
-        let rules = Rules::new(lef)?;
+        let rules = Arc::new(Rules::new(lef)?);
         let first_row = design.rows.first().ok_or_else(|| StageError::input("the DEF has no rows"))?;
         for row in &design.rows {
             let off = (row.origin.x - first_row.origin.x) % (2 * rules.step.0) != 0 || (row.origin.y - first_row.origin.y) % rules.step.1 != 0;
@@ -193,9 +194,16 @@ impl<'a> Problem<'a> {
         Transform::placed(instance.at, instance.orient, master.width, master.height)
     }
 
-    /// Shapes of all cells on met1 and up and their contacts, each with its owner.
+    /// All shapes that are there before routing.
     #[must_use]
-    pub fn cell_shapes(&self) -> Vec<Shape> {
+    pub fn fixed_shapes(&self) -> Vec<Shape> {
+        let mut shapes = self.cell_shapes();
+        shapes.extend(&self.fixed);
+        shapes
+    }
+
+    /// Shapes of all cells on met1 and up and their contacts, each with its owner.
+    fn cell_shapes(&self) -> Vec<Shape> {
         let mut net_of: HashMap<(usize, usize), Owner> = HashMap::new();
         for (net, terminals) in self.nets.iter().enumerate() {
             for terminal in &terminals.terminals {

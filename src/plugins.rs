@@ -21,6 +21,7 @@ fn shipped() -> Vec<&'static dyn Stage> {
         nanoflow_stage_evaluate::stage(),
         nanoflow_stage_export::stage(),
         nanoflow_stage_hls::stage(),
+        nanoflow_stage_hls_report::stage(),
         nanoflow_stage_csim::stage(),
         nanoflow_stage_cosim::stage(),
         nanoflow_stage_pdk::stage(),

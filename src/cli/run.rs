@@ -60,8 +60,31 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     if arguments.setup {
         super::setup::install(global, &project, &order, true)?;
     }
+    let jobs = arguments.jobs.map_or_else(processors, usize::from);
+    let options = RunOptions {
+        jobs,
+        keep_going: arguments.keep_going,
+        forced,
+        twice: arguments.twice,
+        ..RunOptions::default()
+    };
+    bring(global, &project, &order, options, !arguments.no_wait)
+}
+
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Takes the lock and brings the stages up to date.
+pub fn bring(
+    global: &Global,
+    project: &Arc<Project>,
+    order: &[StageId],
+    options: RunOptions,
+    wait: bool,
+) -> Result<u8, CliError> {
     let root = project.store.root().to_path_buf();
-    let mut held = lock(&root, !arguments.no_wait)?;
+    let mut held = lock(&root, wait)?;
     project.store.prepare()?;
     let mut state = State::load(&root);
     let run = new_run_id(&project.store.runs());
@@ -72,18 +95,11 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     if global.json {
         events.add(JsonLines);
     }
-    events.add(Terminal::new(if global.json { crate::events::Verbosity::Quiet } else { global.verbosity() }, global.colored()));
+    let verbosity = if global.json { crate::events::Verbosity::Quiet } else { global.verbosity() };
+    events.add(Terminal::new(verbosity, global.colored()));
     events.add(journal);
-    let jobs = arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let options = RunOptions {
-        run,
-        command: std::env::args().skip(1).collect(),
-        jobs,
-        keep_going: arguments.keep_going,
-        forced,
-        twice: arguments.twice,
-    };
-    let result = exec::run(&project, &mut state, &mut events, &order, &options);
+    let options = RunOptions { run, command: std::env::args().skip(1).collect(), ..options };
+    let result = exec::run(project, &mut state, &mut events, order, &options);
     project.store.stat.save();
     project.tools.save();
     state.compact();

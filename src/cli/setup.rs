@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal};
+use std::sync::Arc;
 
-use crate::exec::Project;
+use crate::exec::{plan, Project, RunOptions, Verdict};
 use crate::flow::StageId;
+use crate::store::State;
 
 use super::doctor::check;
 use super::{CliError, Global};
@@ -23,17 +25,43 @@ pub struct Args {
 }
 
 pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
-    let project = global.open()?;
+    let project = Arc::new(global.open()?);
     let targets = project.targets(&arguments.targets)?;
     let order = project.graph.closure(&targets);
     project.check(&order)?;
+    let data = missing_data(&project, &order);
+    let names: Vec<&str> = data.iter().map(|id| project.flow.stage(*id).name.as_str()).collect();
+    if !names.is_empty() {
+        eprintln!("to be fetched by the stages that use the network: {}", names.join(", "));
+    }
     if arguments.dry_run {
         let (packages, other) = missing(&project, &order);
         tell(&packages, &other);
         return Ok(0);
     }
-    install(global, &project, &order, arguments.yes)?;
-    Ok(0)
+    let installed = install(global, &project, &order, arguments.yes);
+    // What needs no root is done even where the system's packages cannot be installed.
+    if !data.is_empty() && (arguments.yes || agreed()) {
+        let fresh = Arc::new(global.open()?);
+        let order = fresh.graph.closure(&data);
+        let options = RunOptions { jobs: super::run::processors(), keep_going: true, ..RunOptions::default() };
+        let code = super::run::bring(global, &fresh, &order, options, true)?;
+        if code != 0 {
+            return installed.map(|()| code);
+        }
+    }
+    installed.map(|()| 0)
+}
+
+/// Stages that fetch something and have not yet.
+fn missing_data(project: &Project, order: &[StageId]) -> Vec<StageId> {
+    let state = State::load(project.store.root());
+    let plan = plan(project, &state, order, &BTreeSet::new());
+    order
+        .iter()
+        .copied()
+        .filter(|id| project.flow.stage(*id).network && !matches!(plan.get(id), Some(Verdict::Fresh { .. })))
+        .collect()
 }
 
 /// Packages to install, and programs that no package is known for.

@@ -10,7 +10,7 @@ use crate::flow::Metrics;
 use crate::key::{ActionKey, Preimage};
 
 use super::digest::{Digest, Kind};
-use super::{sync_folder, Store, StoreError};
+use super::{make_folder, make_way, sync_folder, Store, StoreError};
 
 /// One output as it lies in the object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +101,8 @@ impl Store {
         let temporary = self.temporary();
         let folder = path.parent().unwrap_or(&self.root);
         let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(folder)?;
+            make_folder(folder)?;
+            make_way(path)?;
             let mut file = std::fs::File::create(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;

@@ -35,6 +35,7 @@ fn open(path: &Path) -> Result<File, StoreError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
     }
+    super::make_way(path).map_err(|error| StoreError::io(path, error))?;
     let options = || std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     options().map_err(|error| StoreError::io(path, error))
 }

@@ -87,7 +87,11 @@ impl Store {
     pub fn prepare(&self) -> Result<(), StoreError> {
         for folder in ["objects", "actions", "runs", "tmp", "work"] {
             let path = self.root.join(folder);
-            std::fs::create_dir_all(&path).map_err(|error| StoreError::io(&path, error))?;
+            make_folder(&path).map_err(|error| StoreError::io(&path, error))?;
+        }
+        for file in ["state", "stat", "tools.json"] {
+            let path = self.root.join(file);
+            make_way(&path).map_err(|error| StoreError::io(&path, error))?;
         }
         for folder in ["tmp", "work"] {
             let path = self.root.join(folder);
@@ -160,6 +164,25 @@ pub fn remove_all(path: &Path) -> std::io::Result<()> {
         }
     }
     std::fs::remove_dir_all(path).or_else(ignore_missing)
+}
+
+/// Makes a folder of the cache; whatever lies in its place is damage and goes.
+pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if path.symlink_metadata().is_ok() {
+        std::fs::remove_file(path)?;
+    }
+    std::fs::create_dir_all(path)
+}
+
+/// Removes a folder that lies where a file of the cache must be.
+pub(crate) fn make_way(path: &Path) -> std::io::Result<()> {
+    if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return remove_all(path);
+    }
+    Ok(())
 }
 
 /// Makes a rename or a new file in this folder last.

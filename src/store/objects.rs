@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::digest::{copy_hashed, Digest, Kind};
 use super::tree::{decode_path, Content, Links, Tree, TreeEntry};
-use super::{remove_all, sync_folder, tree, OutputRecord, Store, StoreError, TreeError};
+use super::{make_folder, make_way, remove_all, sync_folder, tree, OutputRecord, Store, StoreError, TreeError};
 
 /// An object that is gone or is not what its name says.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -108,7 +108,7 @@ impl Store {
         let mode = if kind == Kind::Executable { 0o555 } else { 0o444 };
         let store = || -> std::io::Result<()> {
             if !folder.is_dir() {
-                std::fs::create_dir_all(&folder)?;
+                make_folder(&folder)?;
                 sync_folder(&self.root.join("objects"))?;
             }
             let found = path.symlink_metadata()?;
@@ -125,6 +125,7 @@ impl Store {
             if sync {
                 File::open(&source)?.sync_all()?;
             }
+            make_way(&object)?;
             std::fs::rename(&source, &object)
         };
         store().map_err(|error| StoreError::io(&object, error))?;
@@ -278,7 +279,7 @@ impl Store {
             return Ok(false);
         }
         let folder = to.parent().unwrap_or(Path::new("."));
-        make_folder(&self.artifacts, folder).map_err(io(folder))?;
+        make_artifact_folder(&self.artifacts, folder).map_err(io(folder))?;
         let temporary = folder.join(format!(".nanoflow-{}", std::process::id()));
         remove_all(&temporary).map_err(io(&temporary))?;
         let written = self.write_out(&record.digest, record.kind, &temporary, Access::ReadWrite);
@@ -296,7 +297,7 @@ impl Store {
 }
 
 /// Makes the folder; a file that lies where one of its parents must be goes away, if it is below `root`.
-fn make_folder(root: &Path, folder: &Path) -> std::io::Result<()> {
+fn make_artifact_folder(root: &Path, folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

@@ -108,6 +108,43 @@ fn damage_is_made_again() {
 }
 
 #[test]
+fn things_in_wrong_places_are_made_again() {
+    let flow = chain();
+    flow.expect(0, &["run"]);
+    let digest = flow.json(&["show", "mid", "--json"])["outputs"]["obj"]["digest"].as_str().expect("digest").to_string();
+    let (head, tail) = (digest[3..5].to_string(), digest[5..].to_string());
+    let key = flow.json(&["show", "mid", "--json"])["key"].as_str().expect("key").to_string();
+    let action = format!("cache/actions/{}/{}.json", &key[..2], &key[2..]);
+    for (path, folder) in [
+        (format!("cache/objects/{head}/{tail}"), true),
+        (format!("cache/objects/{head}"), false),
+        ("cache/objects".to_string(), false),
+        (action, true),
+        (format!("cache/actions/{}", &key[..2]), false),
+        ("cache/state".to_string(), true),
+        ("cache/stat".to_string(), true),
+        ("cache/lock".to_string(), true),
+        ("cache/runs".to_string(), false),
+        ("cache/work".to_string(), false),
+        ("cache/memo".to_string(), false),
+        ("artifacts/mid".to_string(), false),
+        ("artifacts/leaf/z.txt".to_string(), true),
+    ] {
+        let at = flow.path(&path);
+        let _ = std::fs::remove_file(&at);
+        let _ = std::fs::remove_dir_all(&at);
+        match folder {
+            true => std::fs::create_dir_all(at.join("x")).expect("folder"),
+            false => std::fs::write(&at, "x").expect("file"),
+        }
+        let said = flow.run(&["run"]);
+        assert_eq!(said.code, 0, "{path}: {}", said.stderr);
+        assert_eq!(flow.read("artifacts/leaf/z.txt"), "ABC\n", "{path}");
+        assert_eq!(flow.states(), ["prep=fresh", "mid=fresh", "leaf=fresh"], "{path}");
+    }
+}
+
+#[test]
 fn damaged_actions_are_made_again() {
     let flow = chain();
     flow.expect(0, &["run"]);

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use crate::fixed::{Requant, Table};
 use crate::isa::*;
 use crate::program::{Operation, Program, ProgramInfo};
-use crate::{AccelError, IntAttention, IntLayer, IntLinear, IntModel, IntNorm, COPY, DISTANCE, HALF, WHOLE};
+use crate::{
+    AccelError, IntAttention, IntLayer, IntLinear, IntModel, IntNorm, COPY, DISTANCE, HALF, WHOLE,
+};
 
 /// Assembles `model` for `hardware`.
 ///
@@ -48,14 +50,23 @@ fn check_limits(model: &IntModel, hardware: &Hardware, map: &Map) -> Result<(), 
     });
     for matrix in matrices.chain([&model.head]) {
         let rows = matrix.weight.chunks(matrix.cols.max(1));
-        let largest = rows.map(|row| row.iter().map(|&w| i64::from(w).abs()).sum::<i64>()).max().unwrap_or(0);
+        let largest = rows
+            .map(|row| row.iter().map(|&w| i64::from(w).abs()).sum::<i64>())
+            .max()
+            .unwrap_or(0);
         if largest * 128 >= 1 << (hardware.acc_bits - 1) {
-            return Err(AccelError::Program(format!("a row's sum may exceed {} bits; raise 'acc_bits'", hardware.acc_bits)));
+            return Err(AccelError::Program(format!(
+                "a row's sum may exceed {} bits; raise 'acc_bits'",
+                hardware.acc_bits
+            )));
         }
     }
     let scores = dims.head_dim.max(dims.block) as i64 * 128 * 128;
     if scores >= 1 << (hardware.acc_bits - 1) {
-        return Err(AccelError::Program(format!("attention sums may exceed {} bits; raise 'acc_bits'", hardware.acc_bits)));
+        return Err(AccelError::Program(format!(
+            "attention sums may exceed {} bits; raise 'acc_bits'",
+            hardware.acc_bits
+        )));
     }
     Ok(())
 }
@@ -103,7 +114,10 @@ impl Map {
             at = start.saturating_add(size as u32);
             start
         };
-        let mut map = Self { copy: place(1, 1), ..Self::default() };
+        let mut map = Self {
+            copy: place(1, 1),
+            ..Self::default()
+        };
         map.normalise = place(model.layers.len() * 2 + 1, 1);
         for table in tables {
             if !map.tables.contains_key(table) {
@@ -114,10 +128,12 @@ impl Map {
         let groups = dims.width.div_ceil(lanes);
         let context = pad(dims.block, lanes);
         for _ in 0..groups {
-            map.token.push(place(2 * dims.vocab, (2 * dims.vocab).next_power_of_two()));
+            map.token
+                .push(place(2 * dims.vocab, (2 * dims.vocab).next_power_of_two()));
         }
         for _ in 0..groups {
-            map.position.push(place(2 * context, (2 * context).next_power_of_two()));
+            map.position
+                .push(place(2 * context, (2 * context).next_power_of_two()));
         }
         map.image_end = place(0, 1);
         let head_groups = dims.head_dim.div_ceil(lanes);
@@ -130,8 +146,16 @@ impl Map {
         map.mix = place(heads * head_groups, 1);
         map.hidden = place(dims.hidden.div_ceil(lanes), 1);
         for &heads in &dims.heads {
-            map.keys.push((0..heads).map(|_| place(context / lanes * head_groups * lanes, 1)).collect());
-            let mut head = || (0..head_groups).map(|_| place(context, context.next_power_of_two())).collect();
+            map.keys.push(
+                (0..heads)
+                    .map(|_| place(context / lanes * head_groups * lanes, 1))
+                    .collect(),
+            );
+            let mut head = || {
+                (0..head_groups)
+                    .map(|_| place(context, context.next_power_of_two()))
+                    .collect()
+            };
             map.values.push((0..heads).map(|_| head()).collect());
         }
         map.end = place(0, 1);
@@ -158,7 +182,15 @@ struct Assembler<'a> {
 impl<'a> Assembler<'a> {
     fn new(model: &'a IntModel, hardware: &Hardware, map: Map) -> Self {
         let lanes = hardware.lanes;
-        Self { model, lanes, map, stream: Vec::new(), operations: Vec::new(), tables: Vec::new(), normalises: Vec::new() }
+        Self {
+            model,
+            lanes,
+            map,
+            stream: Vec::new(),
+            operations: Vec::new(),
+            tables: Vec::new(),
+            normalises: Vec::new(),
+        }
     }
 
     fn stream_words(&self) -> u32 {
@@ -168,14 +200,21 @@ impl<'a> Assembler<'a> {
     fn program(mut self) -> Result<Self, AccelError> {
         let model = self.model;
         let limit = model.dims.block.div_ceil(self.lanes) as u16;
-        self.exec(Exec { fault: true, tile: limit, ..Exec::default() });
+        self.exec(Exec {
+            fault: true,
+            tile: limit,
+            ..Exec::default()
+        });
         self.embedding();
         for (index, layer) in model.layers.iter().enumerate() {
             self.layer(index, layer);
         }
         self.norm("final norm", &model.norm);
         self.head(&model.head);
-        self.exec(Exec { end: true, ..Exec::default() });
+        self.exec(Exec {
+            end: true,
+            ..Exec::default()
+        });
         Ok(self)
     }
 
@@ -187,7 +226,11 @@ impl<'a> Assembler<'a> {
     }
 
     fn mode(&mut self, mode: Mode) {
-        let last = if mode.last == 0 { (self.lanes - 1) as u8 } else { mode.last };
+        let last = if mode.last == 0 {
+            (self.lanes - 1) as u8
+        } else {
+            mode.last
+        };
         self.word(Mode { last, ..mode }.encode());
     }
 
@@ -196,7 +239,11 @@ impl<'a> Assembler<'a> {
     }
 
     fn point(&mut self, pointer: Pointer, address: u32) {
-        self.exec(Exec { pointer, address, ..Exec::default() });
+        self.exec(Exec {
+            pointer,
+            address,
+            ..Exec::default()
+        });
     }
 
     fn parameter(&mut self, requant: Requant) {
@@ -209,7 +256,12 @@ impl<'a> Assembler<'a> {
     }
 
     fn operation(&mut self, name: &str, real: usize, padded: usize) {
-        self.operations.push(Operation { name: name.to_string(), start: self.stream_words(), real, padded });
+        self.operations.push(Operation {
+            name: name.to_string(),
+            start: self.stream_words(),
+            real,
+            padded,
+        });
     }
 
     fn plain_operation(&mut self, name: &str) {
@@ -225,7 +277,12 @@ impl<'a> Assembler<'a> {
 
     fn embedding(&mut self) {
         let groups = self.map_len(self.model.dims.width);
-        let mode = Mode { looping: Loop::Vector, fixed: true, out: Out::Half, ..Mode::default() };
+        let mode = Mode {
+            looping: Loop::Vector,
+            fixed: true,
+            out: Out::Half,
+            ..Mode::default()
+        };
         self.plain_operation("");
         self.point(Pointer::W, self.map.copy);
         for (residual, offset) in [(false, Offset::Token2), (true, Offset::Position2)] {
@@ -235,9 +292,19 @@ impl<'a> Assembler<'a> {
             self.mode(Mode { residual, ..mode });
             self.point(Pointer::Y, self.map.residual);
             for group in 0..groups {
-                let table = if residual { &self.map.position } else { &self.map.token };
+                let table = if residual {
+                    &self.map.position
+                } else {
+                    &self.map.token
+                };
                 let address = table.get(group).copied().unwrap_or(0);
-                self.exec(Exec { run: true, pointer: Pointer::X, offset, address, ..Exec::default() });
+                self.exec(Exec {
+                    run: true,
+                    pointer: Pointer::X,
+                    offset,
+                    address,
+                    ..Exec::default()
+                });
             }
         }
     }
@@ -253,7 +320,10 @@ impl<'a> Assembler<'a> {
             self.norm(&name("norm1"), &layer.norm1);
             self.attention(index, attention);
         }
-        let (heads, head_dim) = layer.attention.as_ref().map_or((0, 0), |a| (a.heads, a.head_dim));
+        let (heads, head_dim) = layer
+            .attention
+            .as_ref()
+            .map_or((0, 0), |a| (a.heads, a.head_dim));
         let output = spread_columns(&layer.o, heads, head_dim, self.lanes);
         self.vector_operation(&name("attention residual"), width);
         self.add_to_residual(&output, self.map.mix);
@@ -261,7 +331,13 @@ impl<'a> Assembler<'a> {
         self.vector_operation(&name("gelu"), layer.up.rows);
         self.use_table(&layer.gelu);
         self.point(Pointer::Y, self.map.hidden);
-        self.mode(Mode { looping: Loop::Drain, mac: true, second: Second::Table, out: Out::Byte, ..Mode::default() });
+        self.mode(Mode {
+            looping: Loop::Drain,
+            mac: true,
+            second: Second::Table,
+            out: Out::Byte,
+            ..Mode::default()
+        });
         self.matrix(&layer.up, self.map.normal, |_, exec| exec);
         self.vector_operation(&name("residual"), width);
         self.add_to_residual(&layer.down, self.map.hidden);
@@ -269,12 +345,24 @@ impl<'a> Assembler<'a> {
 
     fn norm(&mut self, name: &str, norm: &IntNorm) {
         let count = (self.map_len(self.model.dims.width) - 1) as u16;
-        let over_residual =
-            Exec { run: true, pointer: Pointer::X, address: self.map.residual, first: true, count, ..Exec::default() };
+        let over_residual = Exec {
+            run: true,
+            pointer: Pointer::X,
+            address: self.map.residual,
+            first: true,
+            count,
+            ..Exec::default()
+        };
         let computed = self.map.normalise + self.normalises.len() as u32;
         self.normalises.push(norm.normalise);
         self.plain_operation("");
-        self.mode(Mode { looping: Loop::Vector, hold: true, square: true, reduce: Reduce::Sum, ..Mode::default() });
+        self.mode(Mode {
+            looping: Loop::Vector,
+            hold: true,
+            square: true,
+            reduce: Reduce::Sum,
+            ..Mode::default()
+        });
         self.exec(over_residual);
         self.parameter(norm.square);
         let table = &self.model.inverse_root;
@@ -283,7 +371,13 @@ impl<'a> Assembler<'a> {
         self.vector_operation(name, self.model.dims.width);
         self.point(Pointer::W, computed);
         self.point(Pointer::Y, self.map.normal);
-        self.mode(Mode { looping: Loop::Vector, fixed: true, second: Second::Stream, out: Out::Byte, ..Mode::default() });
+        self.mode(Mode {
+            looping: Loop::Vector,
+            fixed: true,
+            second: Second::Stream,
+            out: Out::Byte,
+            ..Mode::default()
+        });
         self.exec(over_residual);
         for row in 0..pad(norm.channel.len(), self.lanes) {
             self.parameter(norm.channel.get(row).copied().unwrap_or_default());
@@ -292,8 +386,19 @@ impl<'a> Assembler<'a> {
 
     /// Writes a function of the reduction register into the parameter at `address`.
     fn scalar(&mut self, address: u32, lane: u8, second: Second, requant: Requant) {
-        self.mode(Mode { looping: Loop::Scalar, second, out: Out::Half, lane, ..Mode::default() });
-        self.exec(Exec { run: true, pointer: Pointer::Y, address, ..Exec::default() });
+        self.mode(Mode {
+            looping: Loop::Scalar,
+            second,
+            out: Out::Half,
+            lane,
+            ..Mode::default()
+        });
+        self.exec(Exec {
+            run: true,
+            pointer: Pointer::Y,
+            address,
+            ..Exec::default()
+        });
         self.parameter(requant);
     }
 
@@ -304,16 +409,32 @@ impl<'a> Assembler<'a> {
         }
     }
 
-    fn row_group(&mut self, matrix: &IntLinear, group: usize, x: u32, adjust: impl Fn(usize, Exec) -> Exec) {
+    fn row_group(
+        &mut self,
+        matrix: &IntLinear,
+        group: usize,
+        x: u32,
+        adjust: impl Fn(usize, Exec) -> Exec,
+    ) {
         let words = self.map_len(matrix.cols);
         let count = words.saturating_sub(1) as u16;
-        let exec = Exec { run: true, pointer: Pointer::X, address: x, count, ..Exec::default() };
+        let exec = Exec {
+            run: true,
+            pointer: Pointer::X,
+            address: x,
+            count,
+            ..Exec::default()
+        };
         self.exec(adjust(group, exec));
         let rows = group * self.lanes..(group + 1) * self.lanes;
         for col in 0..words * self.lanes {
             for row in rows.clone() {
                 let inside = row < matrix.rows && col < matrix.cols;
-                self.stream.push(if inside { matrix.weight[row * matrix.cols + col] as u8 } else { 0 });
+                self.stream.push(if inside {
+                    matrix.weight[row * matrix.cols + col] as u8
+                } else {
+                    0
+                });
             }
         }
         for row in rows {
@@ -324,7 +445,13 @@ impl<'a> Assembler<'a> {
     fn add_to_residual(&mut self, matrix: &IntLinear, x: u32) {
         self.point(Pointer::Y, self.map.residual);
         let mac = matrix.cols > 0;
-        self.mode(Mode { looping: Loop::Drain, mac, out: Out::Half, residual: true, ..Mode::default() });
+        self.mode(Mode {
+            looping: Loop::Drain,
+            mac,
+            out: Out::Half,
+            residual: true,
+            ..Mode::default()
+        });
         self.matrix(matrix, x, |_, exec| exec);
     }
 
@@ -333,21 +460,40 @@ impl<'a> Assembler<'a> {
         let (heads, dim, normal) = (attention.heads, attention.head_dim, self.map.normal);
         let groups = self.map_len(dim);
         let tiles = self.map_len(self.model.dims.block);
-        let drain = Mode { looping: Loop::Drain, mac: true, ..Mode::default() };
+        let drain = Mode {
+            looping: Loop::Drain,
+            mac: true,
+            ..Mode::default()
+        };
 
         self.vector_operation(&name("q"), dim);
         self.point(Pointer::Y, self.map.query);
-        self.mode(Mode { out: Out::Byte, ..drain });
-        self.matrix(&spread_rows(&attention.q, heads, dim, self.lanes), normal, |_, exec| exec);
+        self.mode(Mode {
+            out: Out::Byte,
+            ..drain
+        });
+        self.matrix(
+            &spread_rows(&attention.q, heads, dim, self.lanes),
+            normal,
+            |_, exec| exec,
+        );
 
         self.vector_operation(&name("k"), dim);
-        self.mode(Mode { out: Out::Column, ..drain });
+        self.mode(Mode {
+            out: Out::Column,
+            ..drain
+        });
         let keys = spread_rows(&attention.k, heads, dim, self.lanes);
         for head in 0..heads {
             // The last of these that is carried out, the position's own tile, stays.
             for tile in 0..tiles {
                 let address = self.key_tile(index, head, tile, groups);
-                self.exec(Exec { pointer: Pointer::Y, address, tile: tile as u16, ..Exec::default() });
+                self.exec(Exec {
+                    pointer: Pointer::Y,
+                    address,
+                    tile: tile as u16,
+                    ..Exec::default()
+                });
             }
             for group in 0..groups {
                 self.row_group(&keys, head * groups + group, normal, |_, exec| exec);
@@ -355,12 +501,20 @@ impl<'a> Assembler<'a> {
         }
 
         self.vector_operation(&name("v"), dim);
-        self.mode(Mode { out: Out::Byte, ..drain });
+        self.mode(Mode {
+            out: Out::Byte,
+            ..drain
+        });
         let values = spread_rows(&attention.v, heads, dim, self.lanes);
         for head in 0..heads {
             for group in 0..groups {
                 let address = self.value_group(index, head, group);
-                self.exec(Exec { pointer: Pointer::Y, offset: Offset::Position, address, ..Exec::default() });
+                self.exec(Exec {
+                    pointer: Pointer::Y,
+                    offset: Offset::Position,
+                    address,
+                    ..Exec::default()
+                });
                 self.row_group(&values, head * groups + group, normal, |_, exec| exec);
             }
         }
@@ -373,17 +527,36 @@ impl<'a> Assembler<'a> {
         let name = |part: &str| format!("layer {index} / head {head} {part}");
         let groups = self.map_len(attention.head_dim);
         let tiles = self.map_len(self.model.dims.block);
-        let cached = Mode { looping: Loop::Drain, mac: true, weights_at_w: true, hold: true, ..Mode::default() };
+        let cached = Mode {
+            looping: Loop::Drain,
+            mac: true,
+            weights_at_w: true,
+            hold: true,
+            ..Mode::default()
+        };
 
         self.plain_operation(&name("scores"));
-        self.mode(Mode { out: Out::Half, reduce: Reduce::Maximum, mask: true, ..cached });
+        self.mode(Mode {
+            out: Out::Half,
+            reduce: Reduce::Maximum,
+            mask: true,
+            ..cached
+        });
         self.point(Pointer::W, self.key_tile(index, head, 0, groups));
         self.point(Pointer::Y, self.map.scores);
         let query = self.map.query + (head * groups) as u32;
         for tile in 0..tiles {
             let count = (groups - 1) as u16;
             let (first, tile) = (tile == 0, tile as u16);
-            self.exec(Exec { run: true, pointer: Pointer::X, address: query, count, first, tile, ..Exec::default() });
+            self.exec(Exec {
+                run: true,
+                pointer: Pointer::X,
+                address: query,
+                count,
+                first,
+                tile,
+                ..Exec::default()
+            });
             self.parameter(attention.score);
         }
 
@@ -403,7 +576,13 @@ impl<'a> Assembler<'a> {
             count_position: true,
             ..Mode::default()
         });
-        self.exec(Exec { run: true, pointer: Pointer::X, address: self.map.scores, first: true, ..Exec::default() });
+        self.exec(Exec {
+            run: true,
+            pointer: Pointer::X,
+            address: self.map.scores,
+            first: true,
+            ..Exec::default()
+        });
         debug_assert_eq!(self.stream_words(), distance);
         self.parameter(DISTANCE);
 
@@ -412,37 +591,69 @@ impl<'a> Assembler<'a> {
         // After `groups` scalars of three words come Y and mode, then for each group W, instruction and its parameter.
         let parameters = self.stream_words() + 3 * groups as u32 + 2;
         for group in 0..groups {
-            self.scalar(parameters + 3 * group as u32 + 2, MULTIPLIER_LANE, Second::Table, WHOLE);
+            self.scalar(
+                parameters + 3 * group as u32 + 2,
+                MULTIPLIER_LANE,
+                Second::Table,
+                WHOLE,
+            );
         }
         self.vector_operation(&name("mix"), attention.head_dim);
         self.point(Pointer::Y, self.map.mix + (head * groups) as u32);
-        self.mode(Mode { out: Out::Byte, count_position: true, ..cached });
+        self.mode(Mode {
+            out: Out::Byte,
+            count_position: true,
+            ..cached
+        });
         for group in 0..groups {
             self.point(Pointer::W, self.value_group(index, head, group));
-            self.exec(Exec { run: true, pointer: Pointer::X, address: self.map.weights, ..Exec::default() });
+            self.exec(Exec {
+                run: true,
+                pointer: Pointer::X,
+                address: self.map.weights,
+                ..Exec::default()
+            });
             debug_assert_eq!(self.stream_words(), parameters + 3 * group as u32 + 2);
             self.parameter(attention.mix);
         }
     }
 
     fn key_tile(&self, layer: usize, head: usize, tile: usize, groups: usize) -> u32 {
-        let base = self.map.keys.get(layer).and_then(|heads| heads.get(head)).copied().unwrap_or(0);
+        let base = self
+            .map
+            .keys
+            .get(layer)
+            .and_then(|heads| heads.get(head))
+            .copied()
+            .unwrap_or(0);
         base + (tile * groups * self.lanes) as u32
     }
 
     fn value_group(&self, layer: usize, head: usize, group: usize) -> u32 {
         let heads = self.map.values.get(layer).and_then(|heads| heads.get(head));
-        heads.and_then(|groups| groups.get(group)).copied().unwrap_or(0)
+        heads
+            .and_then(|groups| groups.get(group))
+            .copied()
+            .unwrap_or(0)
     }
 
     fn head(&mut self, head: &IntLinear) {
         self.plain_operation("logits");
         let groups = self.map_len(head.rows);
-        let mode =
-            Mode { looping: Loop::Drain, mac: true, out: Out::Stream, reduce: Reduce::Maximum, ..Mode::default() };
+        let mode = Mode {
+            looping: Loop::Drain,
+            mac: true,
+            out: Out::Stream,
+            reduce: Reduce::Maximum,
+            ..Mode::default()
+        };
         self.mode(mode);
         let normal = self.map.normal;
-        let flags = |group: usize, exec: Exec| Exec { first: group == 0, last_group: group + 1 == groups, ..exec };
+        let flags = |group: usize, exec: Exec| Exec {
+            first: group == 0,
+            last_group: group + 1 == groups,
+            ..exec
+        };
         for group in 0..groups {
             let last = ((head.rows - 1) % self.lanes) as u8;
             if group + 1 == groups {
@@ -519,8 +730,14 @@ fn spread_columns(matrix: &IntLinear, heads: usize, dim: usize, lanes: usize) ->
     let mut weight = vec![0; matrix.rows * cols];
     for row in 0..matrix.rows {
         for col in 0..matrix.cols {
-            weight[row * cols + col / dim * padded + col % dim] = matrix.weight[row * matrix.cols + col];
+            weight[row * cols + col / dim * padded + col % dim] =
+                matrix.weight[row * matrix.cols + col];
         }
     }
-    IntLinear { rows: matrix.rows, cols, weight, requant: matrix.requant.clone() }
+    IntLinear {
+        rows: matrix.rows,
+        cols,
+        weight,
+        requant: matrix.requant.clone(),
+    }
 }

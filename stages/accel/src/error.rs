@@ -14,7 +14,10 @@ pub enum AccelError {
     File { path: PathBuf, message: String },
     /// The operating system refused a file.
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// An external program is missing or failed.
     #[error("{0}")]
     Tool(String),
@@ -22,9 +25,15 @@ pub enum AccelError {
 
 impl AccelError {
     pub(crate) fn file(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
-        Self::File { path: path.as_ref().to_path_buf(), message: message.into() }
+        Self::File {
+            path: path.as_ref().to_path_buf(),
+            message: message.into(),
+        }
     }
     pub(crate) fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Self::Io { path: path.as_ref().to_path_buf(), source }
+        Self::Io {
+            path: path.as_ref().to_path_buf(),
+            source,
+        }
     }
 }

@@ -55,9 +55,13 @@ pub fn write_npz(model: &QuantModel, npz: &Path, manifest: &Path) -> Result<(), 
         hidden: dims.hidden,
         head_dim: dims.head_dim,
         heads: dims.heads,
-        arrays: arrays.iter().map(|(name, array)| describe(name, array)).collect(),
+        arrays: arrays
+            .iter()
+            .map(|(name, array)| describe(name, array))
+            .collect(),
     };
-    let text = serde_json::to_string_pretty(&text).map_err(|error| AccelError::file(manifest, error.to_string()))?;
+    let text = serde_json::to_string_pretty(&text)
+        .map_err(|error| AccelError::file(manifest, error.to_string()))?;
     std::fs::write(npz, npz_bytes(&arrays)?).map_err(|error| AccelError::io(npz, error))?;
     std::fs::write(manifest, text + "\n").map_err(|error| AccelError::io(manifest, error))
 }
@@ -67,22 +71,36 @@ pub fn write_npz(model: &QuantModel, npz: &Path, manifest: &Path) -> Result<(), 
 /// # Errors
 /// [`AccelError::File`] that names the file and the array at fault.
 pub fn read_model(npz: &Path, manifest: &Path) -> Result<QuantModel, AccelError> {
-    let text = std::fs::read_to_string(manifest).map_err(|error| AccelError::io(manifest, error))?;
-    let parsed: Manifest = serde_json::from_str(&text).map_err(|error| AccelError::file(manifest, error.to_string()))?;
+    let text =
+        std::fs::read_to_string(manifest).map_err(|error| AccelError::io(manifest, error))?;
+    let parsed: Manifest = serde_json::from_str(&text)
+        .map_err(|error| AccelError::file(manifest, error.to_string()))?;
     if parsed.format != EXPORT_FORMAT {
-        return Err(AccelError::file(manifest, format!("format {}, expected {EXPORT_FORMAT}", parsed.format)));
+        return Err(AccelError::file(
+            manifest,
+            format!("format {}, expected {EXPORT_FORMAT}", parsed.format),
+        ));
     }
     let mut arrays = read_npz(npz)?;
     for expected in &parsed.arrays {
-        let found = arrays
-            .get(&expected.name)
-            .ok_or_else(|| AccelError::file(npz, format!("array '{}' of the manifest is missing", expected.name)))?;
+        let found = arrays.get(&expected.name).ok_or_else(|| {
+            AccelError::file(
+                npz,
+                format!("array '{}' of the manifest is missing", expected.name),
+            )
+        })?;
         if describe(&expected.name, found) != *expected {
-            return Err(AccelError::file(npz, format!("array '{}' is not the one of the manifest", expected.name)));
+            return Err(AccelError::file(
+                npz,
+                format!("array '{}' is not the one of the manifest", expected.name),
+            ));
         }
     }
-    let model = from_arrays(&mut arrays, &parsed).map_err(|message| AccelError::file(npz, message))?;
-    model.validate().map_err(|error| AccelError::file(npz, error.to_string()))?;
+    let model =
+        from_arrays(&mut arrays, &parsed).map_err(|message| AccelError::file(npz, message))?;
+    model
+        .validate()
+        .map_err(|error| AccelError::file(npz, error.to_string()))?;
     Ok(model)
 }
 
@@ -97,15 +115,27 @@ fn describe(name: &str, array: &Array) -> ManifestArray {
 
 fn to_arrays(model: &QuantModel) -> Result<Arrays, AccelError> {
     let mut arrays = Arrays::new();
-    let scalar = |value: f32| Array { shape: vec![], values: Values::F32(vec![value]) };
+    let scalar = |value: f32| Array {
+        shape: vec![],
+        values: Values::F32(vec![value]),
+    };
     let table = |values: &[f32], rows: usize, name: &str| {
         let mut centred = values.to_vec();
         crate::centre_rows(&mut centred, model.width);
         let values = crate::int_model::to_int16(&centred, model.residual_scale, name)?;
-        Ok::<_, AccelError>(Array { shape: vec![rows, model.width], values: Values::I16(values) })
+        Ok::<_, AccelError>(Array {
+            shape: vec![rows, model.width],
+            values: Values::I16(values),
+        })
     };
-    arrays.insert("token".into(), table(&model.token, model.vocab, "token table")?);
-    arrays.insert("position".into(), table(&model.position, model.block, "position table")?);
+    arrays.insert(
+        "token".into(),
+        table(&model.token, model.vocab, "token table")?,
+    );
+    arrays.insert(
+        "position".into(),
+        table(&model.position, model.block, "position table")?,
+    );
     arrays.insert("residual_scale".into(), scalar(model.residual_scale));
     arrays.insert("logit_scale".into(), scalar(model.logit_scale));
     put_norm(&mut arrays, "norm", &model.norm);
@@ -120,7 +150,13 @@ fn to_arrays(model: &QuantModel) -> Result<Arrays, AccelError> {
         put_linear(&mut arrays, &name("o"), &layer.o, mix_scale(layer));
         put_linear(&mut arrays, &name("up"), &layer.up, layer.norm2.scale);
         put_linear(&mut arrays, &name("down"), &layer.down, layer.gelu_scale);
-        let scales = [layer.q_scale, layer.k_scale, layer.v_scale, layer.mix_scale, layer.gelu_scale];
+        let scales = [
+            layer.q_scale,
+            layer.k_scale,
+            layer.v_scale,
+            layer.mix_scale,
+            layer.gelu_scale,
+        ];
         for (part, value) in SCALES.into_iter().zip(scales) {
             arrays.insert(name(part), scalar(value));
         }
@@ -140,18 +176,37 @@ fn mix_scale(layer: &QuantLayer) -> f32 {
 }
 
 fn put_norm(arrays: &mut Arrays, name: &str, norm: &QuantNorm) {
-    let vector = |values: &[f32]| Array { shape: vec![values.len()], values: Values::F32(values.to_vec()) };
+    let vector = |values: &[f32]| Array {
+        shape: vec![values.len()],
+        values: Values::F32(values.to_vec()),
+    };
     arrays.insert(format!("{name}.gamma"), vector(&norm.gamma));
     arrays.insert(format!("{name}.beta"), vector(&norm.beta));
-    arrays.insert(format!("{name}.scale"), Array { shape: vec![], values: Values::F32(vec![norm.scale]) });
-    arrays.insert(format!("{name}.rms_max"), Array { shape: vec![], values: Values::F32(vec![norm.rms_max]) });
+    arrays.insert(
+        format!("{name}.scale"),
+        Array {
+            shape: vec![],
+            values: Values::F32(vec![norm.scale]),
+        },
+    );
+    arrays.insert(
+        format!("{name}.rms_max"),
+        Array {
+            shape: vec![],
+            values: Values::F32(vec![norm.rms_max]),
+        },
+    );
 }
 
 fn put_linear(arrays: &mut Arrays, name: &str, linear: &QuantLinear, input_scale: f32) {
     let (rows, cols) = (linear.rows, linear.cols);
     let bias = linear.bias_steps(f64::from(input_scale));
     let arrays_of = [
-        ("weight", vec![rows, cols], Values::I8(linear.weight.clone())),
+        (
+            "weight",
+            vec![rows, cols],
+            Values::I8(linear.weight.clone()),
+        ),
         ("bias", vec![rows], Values::I32(bias)),
         ("scale", vec![rows], Values::F32(linear.scale.clone())),
     ];
@@ -163,7 +218,12 @@ fn put_linear(arrays: &mut Arrays, name: &str, linear: &QuantLinear, input_scale
 fn from_arrays(arrays: &mut Arrays, manifest: &Manifest) -> Result<QuantModel, String> {
     let residual_scale = take_scalar(arrays, "residual_scale")?;
     let logit_scale = take_scalar(arrays, "logit_scale")?;
-    let real = |values: Vec<i16>| values.into_iter().map(|value| f32::from(value) * residual_scale).collect();
+    let real = |values: Vec<i16>| {
+        values
+            .into_iter()
+            .map(|value| f32::from(value) * residual_scale)
+            .collect()
+    };
     let norm = take_norm(arrays, "norm")?;
     let layers = manifest.heads.iter().enumerate().map(|(index, &heads)| {
         let name = |part: &str| format!("layer{index}.{part}");
@@ -209,7 +269,9 @@ fn from_arrays(arrays: &mut Arrays, manifest: &Manifest) -> Result<QuantModel, S
 }
 
 fn take(arrays: &mut Arrays, name: &str) -> Result<Array, String> {
-    arrays.remove(name).ok_or_else(|| format!("array '{name}' is missing"))
+    arrays
+        .remove(name)
+        .ok_or_else(|| format!("array '{name}' is missing"))
 }
 
 fn take_f32(arrays: &mut Arrays, name: &str) -> Result<Vec<f32>, String> {
@@ -229,7 +291,10 @@ fn take_i16(arrays: &mut Arrays, name: &str) -> Result<Vec<i16>, String> {
 fn take_scalar(arrays: &mut Arrays, name: &str) -> Result<f32, String> {
     match take_f32(arrays, name)?.as_slice() {
         [value] => Ok(*value),
-        values => Err(format!("array '{name}' has {} values, expected 1", values.len())),
+        values => Err(format!(
+            "array '{name}' has {} values, expected 1",
+            values.len()
+        )),
     }
 }
 
@@ -246,12 +311,26 @@ fn take_linear(arrays: &mut Arrays, name: &str, input_scale: f32) -> Result<Quan
     let weight = take(arrays, &format!("{name}.weight"))?;
     let bias = take(arrays, &format!("{name}.bias"))?;
     let scale = take_f32(arrays, &format!("{name}.scale"))?;
-    let (&[rows, cols], Values::I8(weight), Values::I32(bias)) = (&weight.shape[..], weight.values, bias.values) else {
-        return Err(format!("'{name}' needs a 2-dimensional int8 'weight' and an int32 'bias'"));
+    let (&[rows, cols], Values::I8(weight), Values::I32(bias)) =
+        (&weight.shape[..], weight.values, bias.values)
+    else {
+        return Err(format!(
+            "'{name}' needs a 2-dimensional int8 'weight' and an int32 'bias'"
+        ));
     };
     let step = |scale: f32| f64::from(input_scale) * f64::from(scale);
-    let bias = bias.iter().zip(&scale).map(|(&bias, &scale)| (f64::from(bias) * step(scale)) as f32).collect();
-    Ok(QuantLinear { rows, cols, weight, scale, bias })
+    let bias = bias
+        .iter()
+        .zip(&scale)
+        .map(|(&bias, &scale)| (f64::from(bias) * step(scale)) as f32)
+        .collect();
+    Ok(QuantLinear {
+        rows,
+        cols,
+        weight,
+        scale,
+        bias,
+    })
 }
 
 #[cfg(test)]
@@ -261,13 +340,26 @@ mod tests {
 
     #[test]
     fn a_model_survives_the_disk_bit_for_bit() {
-        let dims = Dims { vocab: 20, block: 8, width: 24, hidden: 40, head_dim: 6, heads: vec![2, 0] };
+        let dims = Dims {
+            vocab: 20,
+            block: 8,
+            width: 24,
+            hidden: 40,
+            head_dim: 6,
+            heads: vec![2, 0],
+        };
         let model = QuantModel::random(7, &dims);
         let dir = tempfile::tempdir().unwrap();
-        let (npz, manifest) = (dir.path().join("model.npz"), dir.path().join("manifest.json"));
+        let (npz, manifest) = (
+            dir.path().join("model.npz"),
+            dir.path().join("manifest.json"),
+        );
         write_npz(&model, &npz, &manifest).unwrap();
         let back = read_model(&npz, &manifest).unwrap();
-        assert_eq!(IntModel::from_quant(&back).unwrap(), IntModel::from_quant(&model).unwrap());
+        assert_eq!(
+            IntModel::from_quant(&back).unwrap(),
+            IntModel::from_quant(&model).unwrap()
+        );
         let again = dir.path().join("again.npz");
         write_npz(&back, &again, &manifest).unwrap();
         assert_eq!(std::fs::read(&npz).unwrap(), std::fs::read(&again).unwrap());
@@ -275,6 +367,9 @@ mod tests {
         let mut text = std::fs::read_to_string(&manifest).unwrap();
         text = text.replacen("b3:", "b3:0", 1);
         std::fs::write(&manifest, text).unwrap();
-        assert!(read_model(&npz, &manifest).unwrap_err().to_string().contains("'head.bias'"));
+        assert!(read_model(&npz, &manifest)
+            .unwrap_err()
+            .to_string()
+            .contains("'head.bias'"));
     }
 }

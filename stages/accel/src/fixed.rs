@@ -52,7 +52,11 @@ impl Requant {
         // Half a step rounds to nearest; another half unit makes up for the floor of the product.
         let b = (offset * unit + unit / 2.0 + if s > 0 { 0.5 } else { 0.0 }).floor();
         let fits = m.abs() <= 32767.0 && b.abs() <= f64::from(OFFSET_LIMIT);
-        fits.then_some(Self { m: m as i16, b: b as i32, s })
+        fits.then_some(Self {
+            m: m as i16,
+            b: b as i32,
+            s,
+        })
     }
 }
 
@@ -113,7 +117,11 @@ impl Table {
         let entries = (0..TABLE_ENTRIES).map(|index| {
             let (start, count) = table_range(index);
             if count == 1 {
-                return Ok(Requant { m: 0, b: f(f64::from(start)).round() as i32, s: 0 });
+                return Ok(Requant {
+                    m: 0,
+                    b: f(f64::from(start)).round() as i32,
+                    s: 0,
+                });
             }
             let (low, high) = (f(f64::from(start)), f(f64::from(start + count)));
             let slope = (high - low) / f64::from(count);
@@ -126,9 +134,14 @@ impl Table {
                     let unit = f64::from(1u32 << s);
                     let exact = f64::from(start) * f64::from(piece.m) / 128.0;
                     let b = (low * unit - exact + unit / 2.0 + 0.5).floor();
-                    (b.abs() <= f64::from(OFFSET_LIMIT)).then_some(Requant { b: b as i32, ..piece })
+                    (b.abs() <= f64::from(OFFSET_LIMIT)).then_some(Requant {
+                        b: b as i32,
+                        ..piece
+                    })
                 })
-                .ok_or_else(|| AccelError::Model(format!("{what}: table entry {index} is too steep")))
+                .ok_or_else(|| {
+                    AccelError::Model(format!("{what}: table entry {index} is too steep"))
+                })
         });
         entries.collect::<Result<Vec<_>, _>>().map(Self)
     }
@@ -184,7 +197,10 @@ mod tests {
     fn every_value_has_the_index_of_a_range_that_holds_it() {
         for value in i16::MIN..=i16::MAX {
             let (start, count) = table_range(table_index(value));
-            assert!((start..start + count).contains(&i32::from(value)), "{value}");
+            assert!(
+                (start..start + count).contains(&i32::from(value)),
+                "{value}"
+            );
         }
     }
 
@@ -212,7 +228,12 @@ mod tests {
     #[test]
     fn gelu_at_known_points() {
         // 0.5·x·erfc(−x/√2) computed with 30 digits.
-        for (x, y) in [(0.0, 0.0), (1.0, 0.841_344_746_068_543), (-1.0, -0.158_655_253_931_457), (5.0, 4.999_998_566_742_8)] {
+        for (x, y) in [
+            (0.0, 0.0),
+            (1.0, 0.841_344_746_068_543),
+            (-1.0, -0.158_655_253_931_457),
+            (5.0, 4.999_998_566_742_8),
+        ] {
             assert!((gelu(x) - y).abs() < 1e-12, "{x}: {}", gelu(x));
         }
     }

@@ -47,14 +47,28 @@ impl Golden {
             let steps = tokens.iter().map(|&token| {
                 let mut trace = Vec::new();
                 let step = model.traced_step(&mut state, token, &mut |name, values| {
-                    trace.push(TraceEntry { name: name.to_string(), values: values.to_vec() });
+                    trace.push(TraceEntry {
+                        name: name.to_string(),
+                        values: values.to_vec(),
+                    });
                 })?;
-                Ok(GoldenStep { token, best: step.best as u16, logits: step.logits, trace })
+                Ok(GoldenStep {
+                    token,
+                    best: step.best as u16,
+                    logits: step.logits,
+                    trace,
+                })
             });
-            Ok(GoldenPrompt { steps: steps.collect::<Result<_, AccelError>>()? })
+            Ok(GoldenPrompt {
+                steps: steps.collect::<Result<_, AccelError>>()?,
+            })
         });
         let prompts = prompts.collect::<Result<_, AccelError>>()?;
-        Ok(Self { format: GOLDEN_FORMAT, vocab: model.dims.vocab, prompts })
+        Ok(Self {
+            format: GOLDEN_FORMAT,
+            vocab: model.dims.vocab,
+            prompts,
+        })
     }
 
     /// Tokens of all prompts.
@@ -68,7 +82,8 @@ impl Golden {
     /// # Errors
     /// [`AccelError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), AccelError> {
-        let text = serde_json::to_string(self).map_err(|error| AccelError::file(path, error.to_string()))?;
+        let text = serde_json::to_string(self)
+            .map_err(|error| AccelError::file(path, error.to_string()))?;
         std::fs::write(path, text + "\n").map_err(|error| AccelError::io(path, error))
     }
 
@@ -78,16 +93,23 @@ impl Golden {
     /// [`AccelError::Io`] or [`AccelError::File`].
     pub fn read(path: &Path) -> Result<Self, AccelError> {
         let text = std::fs::read_to_string(path).map_err(|error| AccelError::io(path, error))?;
-        let golden: Self = serde_json::from_str(&text).map_err(|error| AccelError::file(path, error.to_string()))?;
+        let golden: Self = serde_json::from_str(&text)
+            .map_err(|error| AccelError::file(path, error.to_string()))?;
         if golden.format != GOLDEN_FORMAT {
-            return Err(AccelError::file(path, format!("format {}, expected {GOLDEN_FORMAT}", golden.format)));
+            return Err(AccelError::file(
+                path,
+                format!("format {}, expected {GOLDEN_FORMAT}", golden.format),
+            ));
         }
         let steps = || golden.prompts.iter().flat_map(|prompt| &prompt.steps);
         if steps().next().is_none() {
             return Err(AccelError::file(path, "it holds no token to compare"));
         }
         match steps().position(|step| step.logits.len() != golden.vocab) {
-            Some(index) => Err(AccelError::file(path, format!("token {index} has not {} logits", golden.vocab))),
+            Some(index) => Err(AccelError::file(
+                path,
+                format!("token {index} has not {} logits", golden.vocab),
+            )),
             None => Ok(golden),
         }
     }

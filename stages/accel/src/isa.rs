@@ -21,7 +21,13 @@ pub struct Hardware {
 
 impl Default for Hardware {
     fn default() -> Self {
-        Self { lanes: 8, acc_bits: 24, address_bits: 24, count_bits: 10, position_bits: 12 }
+        Self {
+            lanes: 8,
+            acc_bits: 24,
+            address_bits: 24,
+            count_bits: 10,
+            position_bits: 12,
+        }
     }
 }
 
@@ -31,9 +37,10 @@ impl Hardware {
     /// # Errors
     /// [`AccelError::Io`](crate::AccelError::Io) or [`AccelError::File`](crate::AccelError::File).
     pub fn read(path: &std::path::Path) -> Result<Self, crate::AccelError> {
-        let text = std::fs::read_to_string(path).map_err(|error| crate::AccelError::io(path, error))?;
-        let hardware: Self =
-            serde_json::from_str(&text).map_err(|error| crate::AccelError::file(path, error.to_string()))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| crate::AccelError::io(path, error))?;
+        let hardware: Self = serde_json::from_str(&text)
+            .map_err(|error| crate::AccelError::file(path, error.to_string()))?;
         hardware.validate()?;
         Ok(hardware)
     }
@@ -52,17 +59,29 @@ impl Hardware {
         let checks = [
             ("lanes", self.lanes == 8 || self.lanes == 16, "8 or 16"),
             ("acc_bits", (24..=32).contains(&self.acc_bits), "24…32"),
-            ("address_bits", (18..=32).contains(&self.address_bits), "18…32"),
+            (
+                "address_bits",
+                (18..=32).contains(&self.address_bits),
+                "18…32",
+            ),
             ("count_bits", (9..=10).contains(&self.count_bits), "9 or 10"),
-            ("position_bits", (self.lane_bits() + 1..=12).contains(&self.position_bits), "log2(lanes) + 1…12"),
+            (
+                "position_bits",
+                (self.lane_bits() + 1..=12).contains(&self.position_bits),
+                "log2(lanes) + 1…12",
+            ),
         ];
         for (name, good, range) in checks {
             if !good {
-                return Err(crate::AccelError::Program(format!("hardware parameter '{name}' must be {range}")));
+                return Err(crate::AccelError::Program(format!(
+                    "hardware parameter '{name}' must be {range}"
+                )));
             }
         }
         if self.position_bits - self.lane_bits() > self.count_bits {
-            return Err(crate::AccelError::Program("'position_bits' − log2(lanes) must not exceed 'count_bits'".into()));
+            return Err(crate::AccelError::Program(
+                "'position_bits' − log2(lanes) must not exceed 'count_bits'".into(),
+            ));
         }
         Ok(())
     }
@@ -258,7 +277,12 @@ impl Instruction {
             return Self::Exec(Exec {
                 run: bit(1),
                 pointer: [Pointer::None, Pointer::X, Pointer::Y, Pointer::W][field(2, 2) as usize],
-                offset: [Offset::None, Offset::Token2, Offset::Position2, Offset::Position][field(4, 2) as usize],
+                offset: [
+                    Offset::None,
+                    Offset::Token2,
+                    Offset::Position2,
+                    Offset::Position,
+                ][field(4, 2) as usize],
                 end: bit(6),
                 first: bit(7),
                 count: field(8, 10) as u16,
@@ -274,7 +298,8 @@ impl Instruction {
             weights_at_w: bit(9),
             hold: bit(10),
             fixed: bit(11),
-            second: [Second::None, Second::Stream, Second::Table, Second::Table][field(12, 2) as usize],
+            second: [Second::None, Second::Stream, Second::Table, Second::Table]
+                [field(12, 2) as usize],
             out: match field(14, 3) {
                 0 => Out::None,
                 1 => Out::Byte,
@@ -282,7 +307,8 @@ impl Instruction {
                 3 => Out::Column,
                 _ => Out::Stream,
             },
-            reduce: [Reduce::None, Reduce::Sum, Reduce::Maximum, Reduce::Maximum][field(17, 2) as usize],
+            reduce: [Reduce::None, Reduce::Sum, Reduce::Maximum, Reduce::Maximum]
+                [field(17, 2) as usize],
             mask: bit(19),
             residual: bit(20),
             square: bit(21),
@@ -297,12 +323,18 @@ impl Requant {
     /// The parameter word: `m` in bytes 0–1, `s` in byte 4, `b` in bytes 5–7.
     #[must_use]
     pub fn encode(self) -> u64 {
-        u64::from(self.m as u16) | u64::from(self.s & 15) << 32 | u64::from(self.b as u32 & 0xff_ffff) << 40
+        u64::from(self.m as u16)
+            | u64::from(self.s & 15) << 32
+            | u64::from(self.b as u32 & 0xff_ffff) << 40
     }
 
     #[must_use]
     pub fn decode(word: u64) -> Self {
-        Self { m: word as u16 as i16, s: (word >> 32 & 15) as u8, b: (word as i64 >> 40) as i32 }
+        Self {
+            m: word as u16 as i16,
+            s: (word >> 32 & 15) as u8,
+            b: (word as i64 >> 40) as i32,
+        }
     }
 }
 
@@ -342,7 +374,11 @@ mod tests {
             ..Exec::default()
         };
         assert_eq!(Instruction::decode(exec.encode()), Instruction::Exec(exec));
-        let requant = Requant { m: -12345, b: -4_000_000, s: 13 };
+        let requant = Requant {
+            m: -12345,
+            b: -4_000_000,
+            s: 13,
+        };
         assert_eq!(Requant::decode(requant.encode()), requant);
     }
 }

@@ -1,4 +1,4 @@
-//! Integer model, instruction set and program of the accelerator core.
+//! Integer model, instruction set and program of the accelerator core; `ISA.md` beside this crate describes them.
 mod assemble;
 mod error;
 mod exchange;
@@ -8,9 +8,9 @@ mod int_model;
 pub mod isa;
 mod machine;
 pub mod npz;
-pub mod simulate;
 mod program;
 mod quant;
+pub mod simulate;
 
 pub use assemble::assemble;
 pub use error::AccelError;

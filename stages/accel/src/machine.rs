@@ -57,7 +57,12 @@ impl<'a> Machine<'a> {
     /// A machine with the program loaded; memory outside the image holds `fill`.
     #[must_use]
     pub fn new(program: &'a Program, hardware: &Hardware, fill: impl FnMut() -> u8) -> Self {
-        Self { program, hardware: *hardware, memory: program.memory(fill), position: 0 }
+        Self {
+            program,
+            hardware: *hardware,
+            memory: program.memory(fill),
+            position: 0,
+        }
     }
 
     /// Starts an empty context.
@@ -71,8 +76,11 @@ impl<'a> Machine<'a> {
     /// [`AccelError::Program`] when the program faults, leaves its memory or does not end.
     pub fn step(&mut self, token: u16) -> Result<MachineStep, AccelError> {
         let lanes = self.hardware.lanes;
-        let mut state =
-            Registers { pc: self.program.info.entry, accumulators: vec![0; lanes], ..Registers::default() };
+        let mut state = Registers {
+            pc: self.program.info.entry,
+            accumulators: vec![0; lanes],
+            ..Registers::default()
+        };
         let mut step = MachineStep::default();
         let longest = self.memory.len() / lanes * 4 + 1000;
         for _ in 0..longest {
@@ -82,7 +90,9 @@ impl<'a> Machine<'a> {
                 continue;
             }
             let operations = &self.program.info.operations;
-            state.operation = operations.partition_point(|operation| operation.start <= start).saturating_sub(1);
+            state.operation = operations
+                .partition_point(|operation| operation.start <= start)
+                .saturating_sub(1);
             match Instruction::decode(word) {
                 Instruction::Mode(mode) => state.mode = mode,
                 Instruction::Exec(exec) => {
@@ -91,7 +101,10 @@ impl<'a> Machine<'a> {
                         continue;
                     }
                     if exec.fault {
-                        return Err(AccelError::Program(format!("the program stops at position {}", self.position)));
+                        return Err(AccelError::Program(format!(
+                            "the program stops at position {}",
+                            self.position
+                        )));
                     }
                     self.load_pointer(&mut state, &exec, token);
                     if exec.end {
@@ -123,8 +136,11 @@ impl<'a> Machine<'a> {
         }
         state.first = exec.first;
         state.last_tile = usize::from(exec.tile) == self.position / self.hardware.lanes;
-        state.count =
-            if state.mode.count_position { (self.position / self.hardware.lanes) as u32 } else { u32::from(exec.count) };
+        state.count = if state.mode.count_position {
+            (self.position / self.hardware.lanes) as u32
+        } else {
+            u32::from(exec.count)
+        };
     }
 
     fn bytes(&self, address: u32) -> Result<&[u8], AccelError> {
@@ -132,7 +148,9 @@ impl<'a> Machine<'a> {
         let at = address as usize * lanes;
         self.memory.get(at..at + lanes).ok_or_else(|| {
             let words = self.memory.len() / lanes;
-            AccelError::Program(format!("word {address} is outside the memory of {words} words"))
+            AccelError::Program(format!(
+                "word {address} is outside the memory of {words} words"
+            ))
         })
     }
 
@@ -144,7 +162,12 @@ impl<'a> Machine<'a> {
         Ok(u64::from_le_bytes(low))
     }
 
-    fn execute(&mut self, state: &mut Registers, exec: &Exec, step: &mut MachineStep) -> Result<(), AccelError> {
+    fn execute(
+        &mut self,
+        state: &mut Registers,
+        exec: &Exec,
+        step: &mut MachineStep,
+    ) -> Result<(), AccelError> {
         if state.mode.mac {
             self.accumulate(state)?;
         }
@@ -165,7 +188,14 @@ impl<'a> Machine<'a> {
                     let half = index % (lanes / 2);
                     let x = half_at(self.bytes(state.x)?, half);
                     state.x += u32::from(half + 1 == lanes / 2);
-                    self.element(state, exec, index % lanes, index + 1 == count, i32::from(x) << 8, step)?;
+                    self.element(
+                        state,
+                        exec,
+                        index % lanes,
+                        index + 1 == count,
+                        i32::from(x) << 8,
+                        step,
+                    )?;
                 }
             }
         }
@@ -178,7 +208,11 @@ impl<'a> Machine<'a> {
             let activations = self.bytes(state.x)?.to_vec();
             state.x += 1;
             for &activation in &activations {
-                let pointer = if state.mode.weights_at_w { &mut state.w } else { &mut state.pc };
+                let pointer = if state.mode.weights_at_w {
+                    &mut state.w
+                } else {
+                    &mut state.pc
+                };
                 let weights = self.bytes(*pointer)?;
                 *pointer += 1;
                 for (accumulator, &weight) in state.accumulators.iter_mut().zip(weights) {
@@ -208,7 +242,11 @@ impl<'a> Machine<'a> {
             self.read(&mut state.pc, advance)?
         };
         let requant = Requant::decode(word);
-        let multiplier = if mode.square { (a >> 8) as i16 } else { requant.m };
+        let multiplier = if mode.square {
+            (a >> 8) as i16
+        } else {
+            requant.m
+        };
         let mut sum = requant.scale_by(a, multiplier);
         if mode.second != Second::None {
             let result = saturate16(sum);
@@ -233,7 +271,12 @@ impl<'a> Machine<'a> {
             (_, Out::Byte | Out::Column) => i16::from(saturate8(sum)),
             _ => saturate16(sum),
         };
-        let effect = |address, strobe| Effect { operation: state.operation, address, strobe, value };
+        let effect = |address, strobe| Effect {
+            operation: state.operation,
+            address,
+            strobe,
+            value,
+        };
         let (strobe, advance) = match mode.out {
             Out::None => return Ok(()),
             Out::Stream => {
@@ -264,7 +307,11 @@ impl<'a> Machine<'a> {
         };
         if replace {
             let start = first || state.mode.reduce == Reduce::Maximum;
-            state.total = wrap24(if start { sum } else { state.total.wrapping_add(sum) });
+            state.total = wrap24(if start {
+                sum
+            } else {
+                state.total.wrapping_add(sum)
+            });
         }
         if replace && state.mode.out == Out::Stream {
             step.best = step.logits.len() as u16;
@@ -279,7 +326,11 @@ impl<'a> Machine<'a> {
             if strobe >> byte & 1 != 0 {
                 // Bytes go out on both halves, int16 as they are.
                 let wide = strobe.count_ones() == 2;
-                self.memory[at + byte] = if wide && byte % 2 == 1 { (value >> 8) as u8 } else { value as u8 };
+                self.memory[at + byte] = if wide && byte % 2 == 1 {
+                    (value >> 8) as u8
+                } else {
+                    value as u8
+                };
             }
         }
         Ok(())
@@ -297,14 +348,19 @@ pub fn trace_of(program: &Program, effects: &[Effect]) -> Vec<TraceEntry> {
     let mut current = usize::MAX;
     let mut index = 0;
     for effect in effects {
-        let Some(operation) = program.info.operations.get(effect.operation) else { continue };
+        let Some(operation) = program.info.operations.get(effect.operation) else {
+            continue;
+        };
         if operation.name.is_empty() {
             continue;
         }
         if current != effect.operation {
             current = effect.operation;
             index = 0;
-            trace.push(TraceEntry { name: operation.name.clone(), values: Vec::new() });
+            trace.push(TraceEntry {
+                name: operation.name.clone(),
+                values: Vec::new(),
+            });
         }
         if index % operation.padded < operation.real {
             if let Some(entry) = trace.last_mut() {

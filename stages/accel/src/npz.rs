@@ -56,14 +56,27 @@ impl Values {
     pub fn bytes(&self) -> Vec<u8> {
         match self {
             Values::I8(values) => values.iter().map(|&value| value as u8).collect(),
-            Values::I16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Values::I32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Values::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Values::I16(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            Values::I32(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            Values::F32(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
         }
     }
 
     fn parse(descr: &str, bytes: &[u8]) -> Option<Self> {
-        let pairs = || bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]]));
+        let pairs = || {
+            bytes
+                .chunks_exact(2)
+                .map(|b| i16::from_le_bytes([b[0], b[1]]))
+        };
         let quads = || bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
         Some(match descr {
             "|i1" => Values::I8(bytes.iter().map(|&byte| byte as i8).collect()),
@@ -97,7 +110,11 @@ pub fn npz_bytes(arrays: &Arrays) -> Result<Vec<u8>, AccelError> {
     for (name, array) in arrays {
         let data = npy_bytes(array);
         let name = format!("{name}.npy");
-        let too_big = |_| AccelError::Model(format!("{name}: an archive of more than 4 GiB is not supported"));
+        let too_big = |_| {
+            AccelError::Model(format!(
+                "{name}: an archive of more than 4 GiB is not supported"
+            ))
+        };
         let offset = u32::try_from(out.len()).map_err(too_big)?;
         let size = u32::try_from(data.len()).map_err(too_big)?;
         // Version 2.0, no flags, stored, 1980-01-01 00:00, then checksum and sizes: equal in both headers.
@@ -121,7 +138,8 @@ pub fn npz_bytes(arrays: &Arrays) -> Result<Vec<u8>, AccelError> {
         directory.extend(offset.to_le_bytes());
         directory.extend(name.as_bytes());
     }
-    let start = u32::try_from(out.len()).map_err(|_| AccelError::Model("archive of more than 4 GiB".into()))?;
+    let start = u32::try_from(out.len())
+        .map_err(|_| AccelError::Model("archive of more than 4 GiB".into()))?;
     let count = arrays.len() as u16;
     out.extend(&directory);
     out.extend(b"PK\x05\x06\x00\x00\x00\x00");
@@ -140,7 +158,10 @@ fn npy_bytes(array: &Array) -> Vec<u8> {
         [one] => format!("({one},)"),
         many => format!("({})", many.join(", ")),
     };
-    let mut header = format!("{{'descr': '{}', 'fortran_order': False, 'shape': {shape}, }}", array.values.descr());
+    let mut header = format!(
+        "{{'descr': '{}', 'fortran_order': False, 'shape': {shape}, }}",
+        array.values.descr()
+    );
     // Magic, version, length and header together are a multiple of 64 and end with a line feed.
     while (header.len() + 11) % 64 != 0 {
         header.push(' ');
@@ -171,20 +192,40 @@ fn parse_npz(bytes: &[u8]) -> Result<Arrays, String> {
     let mut at = word(bytes, end + 16)?;
     let mut arrays = Arrays::new();
     for _ in 0..count {
-        if !bytes.get(at..).unwrap_or_default().starts_with(b"PK\x01\x02") {
+        if !bytes
+            .get(at..)
+            .unwrap_or_default()
+            .starts_with(b"PK\x01\x02")
+        {
             return Err("the zip directory is damaged".into());
         }
-        let (method, checksum, size) = (half(bytes, at + 10)?, word(bytes, at + 16)?, word(bytes, at + 24)?);
-        let lengths = (half(bytes, at + 28)?, half(bytes, at + 30)?, half(bytes, at + 32)?);
+        let (method, checksum, size) = (
+            half(bytes, at + 10)?,
+            word(bytes, at + 16)?,
+            word(bytes, at + 24)?,
+        );
+        let lengths = (
+            half(bytes, at + 28)?,
+            half(bytes, at + 30)?,
+            half(bytes, at + 32)?,
+        );
         let offset = word(bytes, at + 42)?;
-        let name = bytes.get(at + 46..at + 46 + lengths.0).ok_or("the zip directory is cut off")?;
-        let name = String::from_utf8_lossy(name).trim_end_matches(".npy").to_string();
+        let name = bytes
+            .get(at + 46..at + 46 + lengths.0)
+            .ok_or("the zip directory is cut off")?;
+        let name = String::from_utf8_lossy(name)
+            .trim_end_matches(".npy")
+            .to_string();
         at += 46 + lengths.0 + lengths.1 + lengths.2;
         if method != 0 {
-            return Err(format!("'{name}' is compressed; write it with numpy.savez, not savez_compressed"));
+            return Err(format!(
+                "'{name}' is compressed; write it with numpy.savez, not savez_compressed"
+            ));
         }
         let start = offset + 30 + half(bytes, offset + 26)? + half(bytes, offset + 28)?;
-        let data = bytes.get(start..start + size).ok_or_else(|| format!("'{name}' is cut off"))?;
+        let data = bytes
+            .get(start..start + size)
+            .ok_or_else(|| format!("'{name}' is cut off"))?;
         if crc32fast::hash(data) as usize != checksum {
             return Err(format!("'{name}' is damaged (checksum)"));
         }
@@ -207,21 +248,47 @@ fn parse_npy(data: &[u8]) -> Result<Array, String> {
     if !data.starts_with(b"\x93NUMPY") {
         return Err("no NumPy array".into());
     }
-    let (length, start) = if data.get(6) == Some(&1) { (half(data, 8)?, 10) } else { (word(data, 8)?, 12) };
-    let header = data.get(start..start + length).ok_or("the header is cut off")?;
+    let (length, start) = if data.get(6) == Some(&1) {
+        (half(data, 8)?, 10)
+    } else {
+        (word(data, 8)?, 12)
+    };
+    let header = data
+        .get(start..start + length)
+        .ok_or("the header is cut off")?;
     let header = String::from_utf8_lossy(header);
-    let field = |key: &str| header.split_once(key).map(|(_, rest)| rest.trim_start_matches([' ', ':']));
-    let descr = field("'descr'").and_then(|rest| rest.split('\'').nth(1)).ok_or("the header has no 'descr'")?;
+    let field = |key: &str| {
+        header
+            .split_once(key)
+            .map(|(_, rest)| rest.trim_start_matches([' ', ':']))
+    };
+    let descr = field("'descr'")
+        .and_then(|rest| rest.split('\'').nth(1))
+        .ok_or("the header has no 'descr'")?;
     if field("'fortran_order'").is_none_or(|rest| !rest.starts_with("False")) {
         return Err("only C order is supported".into());
     }
-    let shape = field("'shape'").and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.split(')').next());
+    let shape = field("'shape'")
+        .and_then(|rest| rest.strip_prefix('('))
+        .and_then(|rest| rest.split(')').next());
     let shape = shape.ok_or("the header has no 'shape'")?;
-    let shape = shape.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse::<usize>);
-    let shape = shape.collect::<Result<Vec<_>, _>>().map_err(|_| "the header's 'shape' cannot be read")?;
-    let size = Values::size(descr).ok_or_else(|| format!("type '{descr}' is none of i1, i2, i4, f4"))?;
-    let count = shape.iter().try_fold(size, |product, &dim| product.checked_mul(dim)).ok_or("the shape is too big")?;
-    let body = data.get(start + length..start + length + count).ok_or("fewer values than the shape asks for")?;
+    let shape = shape
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::parse::<usize>);
+    let shape = shape
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| "the header's 'shape' cannot be read")?;
+    let size =
+        Values::size(descr).ok_or_else(|| format!("type '{descr}' is none of i1, i2, i4, f4"))?;
+    let count = shape
+        .iter()
+        .try_fold(size, |product, &dim| product.checked_mul(dim))
+        .ok_or("the shape is too big")?;
+    let body = data
+        .get(start + length..start + length + count)
+        .ok_or("fewer values than the shape asks for")?;
     let values = Values::parse(descr, body).ok_or("unknown type")?;
     Ok(Array { shape, values })
 }
@@ -232,10 +299,34 @@ mod tests {
 
     fn sample() -> Arrays {
         let mut arrays = Arrays::new();
-        arrays.insert("a".into(), Array { shape: vec![2, 3], values: Values::I8(vec![-128, 1, 2, 3, 4, 127]) });
-        arrays.insert("b.scale".into(), Array { shape: vec![], values: Values::F32(vec![0.25]) });
-        arrays.insert("c".into(), Array { shape: vec![0, 4], values: Values::I32(vec![]) });
-        arrays.insert("d".into(), Array { shape: vec![2], values: Values::I16(vec![-5, 300]) });
+        arrays.insert(
+            "a".into(),
+            Array {
+                shape: vec![2, 3],
+                values: Values::I8(vec![-128, 1, 2, 3, 4, 127]),
+            },
+        );
+        arrays.insert(
+            "b.scale".into(),
+            Array {
+                shape: vec![],
+                values: Values::F32(vec![0.25]),
+            },
+        );
+        arrays.insert(
+            "c".into(),
+            Array {
+                shape: vec![0, 4],
+                values: Values::I32(vec![]),
+            },
+        );
+        arrays.insert(
+            "d".into(),
+            Array {
+                shape: vec![2],
+                values: Values::I16(vec![-5, 300]),
+            },
+        );
         arrays
     }
 
@@ -264,7 +355,10 @@ mod tests {
         let path = dir.path().join("a.npz");
         std::fs::write(&path, npz_bytes(&sample()).unwrap()).unwrap();
         let script = "import sys,numpy as n; z=n.load(sys.argv[1]); print(z['a'].tolist(), z['b.scale'], z['c'].shape, z['d'].dtype)";
-        match duct::cmd!("python3", "-c", script, &path).stderr_null().read() {
+        match duct::cmd!("python3", "-c", script, &path)
+            .stderr_null()
+            .read()
+        {
             Ok(text) => assert_eq!(text, "[[-128, 1, 2], [3, 4, 127]] 0.25 (0, 4) int16"),
             Err(_) => eprintln!("skipped: no python3 with numpy"),
         }

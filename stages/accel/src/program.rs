@@ -92,13 +92,23 @@ impl Program {
         }
         let version = word(4)?;
         if version != ISA_VERSION {
-            return Err(format!("instruction set {version}, expected {ISA_VERSION}; run stage 'hls' again"));
+            return Err(format!(
+                "instruction set {version}, expected {ISA_VERSION}; run stage 'hls' again"
+            ));
         }
         let (list, image) = (word(8)? as usize, word(12)? as usize);
-        let text = bytes.get(HEADER..HEADER + list).ok_or("the file is cut off")?;
-        let info: ProgramInfo = serde_json::from_slice(text).map_err(|error| format!("operation list: {error}"))?;
-        let image = bytes.get(HEADER + list..HEADER + list + image).ok_or("the file is cut off")?.to_vec();
-        if !(info.lanes == 8 || info.lanes == 16) || image.len() > info.memory_words as usize * info.lanes {
+        let text = bytes
+            .get(HEADER..HEADER + list)
+            .ok_or("the file is cut off")?;
+        let info: ProgramInfo =
+            serde_json::from_slice(text).map_err(|error| format!("operation list: {error}"))?;
+        let image = bytes
+            .get(HEADER + list..HEADER + list + image)
+            .ok_or("the file is cut off")?
+            .to_vec();
+        if !(info.lanes == 8 || info.lanes == 16)
+            || image.len() > info.memory_words as usize * info.lanes
+        {
             return Err("lanes or memory size make no sense".into());
         }
         Ok(Self { info, image })

@@ -103,7 +103,8 @@ pub struct QuantModel {
 pub fn centre_rows(table: &mut [f32], cols: usize) {
     for row in table.chunks_mut(cols.max(1)) {
         let mean = row.iter().map(|&value| f64::from(value)).sum::<f64>() / row.len() as f64;
-        row.iter_mut().for_each(|value| *value = (f64::from(*value) - mean) as f32);
+        row.iter_mut()
+            .for_each(|value| *value = (f64::from(*value) - mean) as f32);
     }
 }
 
@@ -114,7 +115,11 @@ pub fn centre_columns(matrix: &mut [f32], cols: usize) {
     for col in 0..cols {
         let column = matrix.iter().skip(col).step_by(cols);
         let mean = column.map(|&value| f64::from(value)).sum::<f64>() / rows.max(1) as f64;
-        matrix.iter_mut().skip(col).step_by(cols).for_each(|value| *value = (f64::from(*value) - mean) as f32);
+        matrix
+            .iter_mut()
+            .skip(col)
+            .step_by(cols)
+            .for_each(|value| *value = (f64::from(*value) - mean) as f32);
     }
 }
 
@@ -139,7 +144,11 @@ impl QuantModel {
             block: self.block,
             width: self.width,
             hidden: self.layers.first().map_or(0, |layer| layer.up.rows),
-            head_dim: self.layers.iter().find(|layer| layer.heads > 0).map_or(0, |layer| layer.head_dim),
+            head_dim: self
+                .layers
+                .iter()
+                .find(|layer| layer.heads > 0)
+                .map_or(0, |layer| layer.head_dim),
             heads: self.layers.iter().map(|layer| layer.heads).collect(),
         }
     }
@@ -157,7 +166,9 @@ impl QuantModel {
         scale("residual_scale", self.residual_scale)?;
         scale("logit_scale", self.logit_scale)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            layer.validate(self.width).map_err(|error| AccelError::Model(format!("layer {index}: {error}")))?;
+            layer
+                .validate(self.width)
+                .map_err(|error| AccelError::Model(format!("layer {index}: {error}")))?;
         }
         norm("norm", &self.norm, self.width)?;
         linear("head", &self.head, self.vocab, self.width)
@@ -172,7 +183,11 @@ impl QuantModel {
         let mut position = uniform(&mut rng, dims.block * width, 0.5);
         centre_rows(&mut token, width);
         centre_rows(&mut position, width);
-        let layers = dims.heads.iter().map(|&heads| random_layer(&mut rng, dims, heads)).collect();
+        let layers = dims
+            .heads
+            .iter()
+            .map(|&heads| random_layer(&mut rng, dims, heads))
+            .collect();
         let norm = random_norm(&mut rng, width);
         let head = random_linear(&mut rng, dims.vocab, width, 1.0, false);
         Self {
@@ -209,8 +224,12 @@ impl QuantLayer {
         scale("gelu_scale", self.gelu_scale).map_err(text)?;
         if self.heads > 0 {
             positive("head_dim", self.head_dim).map_err(text)?;
-            let scales =
-                [("q", self.q_scale), ("k", self.k_scale), ("v", self.v_scale), ("mix", self.mix_scale)];
+            let scales = [
+                ("q", self.q_scale),
+                ("k", self.k_scale),
+                ("v", self.v_scale),
+                ("mix", self.mix_scale),
+            ];
             for (name, value) in scales {
                 scale(&format!("{name}_scale"), value).map_err(text)?;
             }
@@ -230,19 +249,26 @@ fn scale(name: &str, value: f32) -> Result<(), AccelError> {
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }
-    Err(AccelError::Model(format!("{name} is {value}, it must be a positive number")))
+    Err(AccelError::Model(format!(
+        "{name} is {value}, it must be a positive number"
+    )))
 }
 
 fn length(name: &str, found: usize, expected: usize) -> Result<(), AccelError> {
     if found == expected {
         return Ok(());
     }
-    Err(AccelError::Model(format!("{name} has {found} values, its shape asks for {expected}")))
+    Err(AccelError::Model(format!(
+        "{name} has {found} values, its shape asks for {expected}"
+    )))
 }
 
 fn finite(name: &str, values: &[f32]) -> Result<(), AccelError> {
     match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(AccelError::Model(format!("{name}[{index}] is {}", values[index]))),
+        Some(index) => Err(AccelError::Model(format!(
+            "{name}[{index}] is {}",
+            values[index]
+        ))),
         None => Ok(()),
     }
 }
@@ -259,24 +285,41 @@ fn norm(name: &str, norm: &QuantNorm, width: usize) -> Result<(), AccelError> {
 fn linear(name: &str, linear: &QuantLinear, rows: usize, cols: usize) -> Result<(), AccelError> {
     if linear.rows != rows || linear.cols != cols {
         let (found_rows, found_cols) = (linear.rows, linear.cols);
-        return Err(AccelError::Model(format!("{name} is {found_rows} × {found_cols}, expected {rows} × {cols}")));
+        return Err(AccelError::Model(format!(
+            "{name} is {found_rows} × {found_cols}, expected {rows} × {cols}"
+        )));
     }
     length(&format!("{name}.weight"), linear.weight.len(), rows * cols)?;
     length(&format!("{name}.scale"), linear.scale.len(), rows)?;
     length(&format!("{name}.bias"), linear.bias.len(), rows)?;
     finite(&format!("{name}.bias"), &linear.bias)?;
-    if let Some(row) = linear.scale.iter().position(|value| !value.is_finite() || *value < 0.0) {
-        return Err(AccelError::Model(format!("{name}.scale[{row}] is {}", linear.scale[row])));
+    if let Some(row) = linear
+        .scale
+        .iter()
+        .position(|value| !value.is_finite() || *value < 0.0)
+    {
+        return Err(AccelError::Model(format!(
+            "{name}.scale[{row}] is {}",
+            linear.scale[row]
+        )));
     }
     Ok(())
 }
 
 fn uniform(rng: &mut ChaCha8Rng, count: usize, bound: f32) -> Vec<f32> {
-    (0..count).map(|_| rng.random_range(-bound..bound)).collect()
+    (0..count)
+        .map(|_| rng.random_range(-bound..bound))
+        .collect()
 }
 
 /// Weights of variance 1/cols, so that outputs have about the variance of the inputs, times `gain`.
-fn random_linear(rng: &mut ChaCha8Rng, rows: usize, cols: usize, gain: f32, centred: bool) -> QuantLinear {
+fn random_linear(
+    rng: &mut ChaCha8Rng,
+    rows: usize,
+    cols: usize,
+    gain: f32,
+    centred: bool,
+) -> QuantLinear {
     let bound = gain * (3.0 / cols.max(1) as f32).sqrt();
     let mut matrix = uniform(rng, rows * cols, bound);
     let mut bias = uniform(rng, rows, 0.1);
@@ -294,13 +337,25 @@ pub fn quantise_linear(matrix: &[f32], rows: usize, cols: usize, bias: Vec<f32>)
     let mut scale = Vec::with_capacity(rows);
     for row in 0..rows {
         let values = &matrix[row * cols..(row + 1) * cols];
-        let largest = values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let largest = values
+            .iter()
+            .fold(0.0f32, |largest, value| largest.max(value.abs()));
         // A row of zeros still needs a fine step: its bias is a multiple of it.
         let step = if largest > 0.0 { largest / 127.0 } else { 1e-6 };
         scale.push(step);
-        weight.extend(values.iter().map(|value| (value / step).round().clamp(-127.0, 127.0) as i8));
+        weight.extend(
+            values
+                .iter()
+                .map(|value| (value / step).round().clamp(-127.0, 127.0) as i8),
+        );
     }
-    QuantLinear { rows, cols, weight, scale, bias }
+    QuantLinear {
+        rows,
+        cols,
+        weight,
+        scale,
+        bias,
+    }
 }
 
 fn random_norm(rng: &mut ChaCha8Rng, width: usize) -> QuantNorm {

@@ -79,7 +79,8 @@ impl Outcome {
     /// # Errors
     /// [`AccelError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), AccelError> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| AccelError::file(path, error.to_string()))?;
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| AccelError::file(path, error.to_string()))?;
         std::fs::write(path, text + "\n").map_err(|error| AccelError::io(path, error))
     }
 
@@ -92,7 +93,14 @@ impl Outcome {
 
 /// The test bench for a program's memory and a script of `steps` lines.
 #[must_use]
-pub fn bench(top: &str, hardware: &Hardware, words: usize, steps: usize, entry: u32, extra_ports: &str) -> String {
+pub fn bench(
+    top: &str,
+    hardware: &Hardware,
+    words: usize,
+    steps: usize,
+    entry: u32,
+    extra_ports: &str,
+) -> String {
     BENCH
         .replace("@TOP@", top)
         .replace("@LANES@", &hardware.lanes.to_string())
@@ -132,24 +140,45 @@ impl Simulation<'_> {
     /// differences are no error but part of the outcome.
     pub fn run(&self) -> Result<Outcome, AccelError> {
         check_lanes(self.program, &self.hardware)?;
-        let (script, expected) = match expectations(self.program, self.golden, &self.hardware, self.max_tokens, self.argmax) {
+        let (script, expected) = match expectations(
+            self.program,
+            self.golden,
+            &self.hardware,
+            self.max_tokens,
+            self.argmax,
+        ) {
             Ok(both) => both,
             Err(difference) => return Ok(difference),
         };
         let memory = self.program.memory(noise());
         let words = memory.len() / self.hardware.lanes;
-        write(self.scratch, "memory.hex", &hex_words(&memory, self.hardware.lanes))?;
+        write(
+            self.scratch,
+            "memory.hex",
+            &hex_words(&memory, self.hardware.lanes),
+        )?;
         write(self.scratch, "script.hex", &script_text(&script))?;
         let entry = self.program.info.entry;
-        let text = bench(&self.top, &self.hardware, words, script.len().max(SCRIPT_LINES), entry, &self.extra_ports);
+        let text = bench(
+            &self.top,
+            &self.hardware,
+            words,
+            script.len().max(SCRIPT_LINES),
+            entry,
+            &self.extra_ports,
+        );
         write(self.scratch, "nanoflow_bench.v", &text)?;
-        let cycles = 40 * words as u64 * u64::from(self.latency.1 + 4) * 256 / u64::from(257 - self.stall.min(255));
+        let cycles = 40 * words as u64 * u64::from(self.latency.1 + 4) * 256
+            / u64::from(257 - self.stall.min(255));
         let mut arguments: Vec<String> = vec![
             "+memory=memory.hex".into(),
             "+script=script.hex".into(),
             "+log=log.txt".into(),
             format!("+latency_min={}", self.latency.0.max(1)),
-            format!("+latency_max={}", self.latency.1.clamp(self.latency.0.max(1), 200)),
+            format!(
+                "+latency_max={}",
+                self.latency.1.clamp(self.latency.0.max(1), 200)
+            ),
             format!("+stall={}", self.stall.min(255)),
             format!("+limit={}", cycles.clamp(1_000_000, 2_000_000_000)),
         ];
@@ -160,7 +189,15 @@ impl Simulation<'_> {
             }
             Simulator::Icarus => {
                 write(self.scratch, "clock.v", CLOCK)?;
-                let mut command = vec!["-g2005", "-o", "bench.vvp", "-s", "nanoflow_clock", "clock.v", "nanoflow_bench.v"];
+                let mut command = vec![
+                    "-g2005",
+                    "-o",
+                    "bench.vvp",
+                    "-s",
+                    "nanoflow_clock",
+                    "clock.v",
+                    "nanoflow_bench.v",
+                ];
                 let files = self.file_names()?;
                 command.extend(files.iter().map(String::as_str));
                 tool("iverilog", "iverilog", self.scratch, &command)?;
@@ -184,8 +221,27 @@ impl Simulation<'_> {
     fn build_verilator(&self) -> Result<(), AccelError> {
         write(self.scratch, "main.cpp", MAIN)?;
         let threads = self.threads.max(1).to_string();
-        let mut command = vec!["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "0"];
-        command.extend(["--x-initial", "unique", "-MAKEFLAGS", OPTIMISATION, "-j", &threads, "--top-module", "nanoflow_bench"]);
+        let mut command = vec![
+            "--cc",
+            "--exe",
+            "--build",
+            "-O3",
+            "-Wno-fatal",
+            "-Wno-lint",
+            "-Wno-style",
+            "--x-assign",
+            "0",
+        ];
+        command.extend([
+            "--x-initial",
+            "unique",
+            "-MAKEFLAGS",
+            OPTIMISATION,
+            "-j",
+            &threads,
+            "--top-module",
+            "nanoflow_bench",
+        ]);
         command.extend(["--Mdir", "obj_dir", "main.cpp", "nanoflow_bench.v"]);
         let files = self.file_names()?;
         command.extend(files.iter().map(String::as_str));
@@ -193,7 +249,7 @@ impl Simulation<'_> {
     }
 }
 
-    /// The C++ of the core, compiled with g++ and run on the same script.
+/// The C++ of the core, compiled with g++ and run on the same script.
 #[derive(Debug, Clone)]
 pub struct CppSimulation<'a> {
     /// Directory with the C++ files.
@@ -212,7 +268,13 @@ impl CppSimulation<'_> {
     /// As [`Simulation::run`].
     pub fn run(&self) -> Result<Outcome, AccelError> {
         check_lanes(self.program, &self.hardware)?;
-        let (script, expected) = match expectations(self.program, self.golden, &self.hardware, self.max_tokens, true) {
+        let (script, expected) = match expectations(
+            self.program,
+            self.golden,
+            &self.hardware,
+            self.max_tokens,
+            true,
+        ) {
             Ok(both) => both,
             Err(difference) => return Ok(difference),
         };
@@ -223,11 +285,25 @@ impl CppSimulation<'_> {
         let cpp = std::path::absolute(self.cpp).map_err(|error| AccelError::io(self.cpp, error))?;
         let file = |name: &str| cpp.join(name).to_string_lossy().into_owned();
         let (core, bench) = (file("nanoflow_core.cpp"), file("nanoflow_tb.cpp"));
-        let command = ["-O2", "-std=c++11", "-Wno-unknown-pragmas", "-o", "nanoflow_tb", &core, &bench];
+        let command = [
+            "-O2",
+            "-std=c++11",
+            "-Wno-unknown-pragmas",
+            "-o",
+            "nanoflow_tb",
+            &core,
+            &bench,
+        ];
         tool("g++", "g++", self.scratch, &command)?;
         let words = (memory.len() / self.hardware.lanes).to_string();
         let entry = self.program.info.entry.to_string();
-        let arguments = ["memory.bin".to_string(), words, "script.hex".into(), "log.txt".into(), entry];
+        let arguments = [
+            "memory.bin".to_string(),
+            words,
+            "script.hex".into(),
+            "log.txt".into(),
+            entry,
+        ];
         run(self.scratch, "./nanoflow_tb", &arguments)?;
         read_log(self.scratch, self.program, &expected)
     }
@@ -245,10 +321,22 @@ fn expectations(
     let mut machine = Machine::new(program, hardware, noise());
     let mut script = Vec::new();
     let mut all = Vec::new();
-    let steps = golden.prompts.iter().enumerate().flat_map(|(prompt, steps)| {
-        steps.steps.iter().enumerate().map(move |(position, step)| (prompt, position, step, false))
-    });
-    let first = golden.prompts.iter().flat_map(|prompt| prompt.steps.first()).take(usize::from(argmax));
+    let steps = golden
+        .prompts
+        .iter()
+        .enumerate()
+        .flat_map(|(prompt, steps)| {
+            steps
+                .steps
+                .iter()
+                .enumerate()
+                .map(move |(position, step)| (prompt, position, step, false))
+        });
+    let first = golden
+        .prompts
+        .iter()
+        .flat_map(|prompt| prompt.steps.first())
+        .take(usize::from(argmax));
     let argmax = first.map(|step| (0, 0, step, true));
     for (prompt, position, step, argmax) in steps.take(max_tokens).chain(argmax) {
         if position == 0 {
@@ -265,20 +353,39 @@ fn expectations(
         if let Some(difference) = program_difference(program, &found, step) {
             return Err(fault(&difference));
         }
-        script.push(u32::from(step.token) | u32::from(position == 0) << 16 | u32::from(argmax) << 17);
-        let logits = if argmax { vec![step.best as i16] } else { step.logits.clone() };
+        script
+            .push(u32::from(step.token) | u32::from(position == 0) << 16 | u32::from(argmax) << 17);
+        let logits = if argmax {
+            vec![step.best as i16]
+        } else {
+            step.logits.clone()
+        };
         let position = position as u64 + 1;
-        all.push(Expected { name, argmax, logits, best: step.best, position, machine: found });
+        all.push(Expected {
+            name,
+            argmax,
+            logits,
+            best: step.best,
+            position,
+            machine: found,
+        });
     }
     script.push(u32::MAX);
     Ok((script, all))
 }
 
 /// The first operation whose values on the machine are not the golden ones.
-fn program_difference(program: &Program, found: &MachineStep, golden: &crate::GoldenStep) -> Option<String> {
+fn program_difference(
+    program: &Program,
+    found: &MachineStep,
+    golden: &crate::GoldenStep,
+) -> Option<String> {
     let trace = trace_of(program, &found.effects);
     for expected in &golden.trace {
-        let values = trace.iter().find(|entry| entry.name == expected.name).map_or(&[][..], |entry| &entry.values);
+        let values = trace
+            .iter()
+            .find(|entry| entry.name == expected.name)
+            .map_or(&[][..], |entry| &entry.values);
         for (index, &value) in expected.values.iter().enumerate() {
             match values.get(index) {
                 Some(&found) if found == value => {}
@@ -288,7 +395,9 @@ fn program_difference(program: &Program, found: &MachineStep, golden: &crate::Go
     }
     let logits = golden.logits.iter().enumerate();
     let mut wrong = logits.filter(|(index, value)| found.logits.get(*index) != Some(value));
-    wrong.next().map(|(index, &value)| program_text("logits", index, value, found.logits.get(index)))
+    wrong
+        .next()
+        .map(|(index, &value)| program_text("logits", index, value, found.logits.get(index)))
 }
 
 fn program_text(name: &str, index: usize, expected: i16, found: Option<&i16>) -> String {
@@ -298,16 +407,31 @@ fn program_text(name: &str, index: usize, expected: i16, found: Option<&i16>) ->
 
 /// Describes one effect, for a message.
 fn describe(program: &Program, effects: &[Effect], index: usize) -> String {
-    let Some(effect) = effects.get(index) else { return "after the last result".into() };
-    let name = program.info.operations.get(effect.operation).map_or("", |operation| operation.name.as_str());
-    let name = if name.is_empty() { "a temporary value of" } else { name };
-    let start = effects.iter().position(|other| other.operation == effect.operation).unwrap_or(index);
+    let Some(effect) = effects.get(index) else {
+        return "after the last result".into();
+    };
+    let name = program
+        .info
+        .operations
+        .get(effect.operation)
+        .map_or("", |operation| operation.name.as_str());
+    let name = if name.is_empty() {
+        "a temporary value of"
+    } else {
+        name
+    };
+    let start = effects
+        .iter()
+        .position(|other| other.operation == effect.operation)
+        .unwrap_or(index);
     let next = effects[index..].iter().find_map(|other| {
         let operation = program.info.operations.get(other.operation)?;
         (!operation.name.is_empty()).then_some(operation.name.as_str())
     });
     match (name, next) {
-        ("a temporary value of", Some(next)) => format!("a temporary value before {next}, value {}", index - start),
+        ("a temporary value of", Some(next)) => {
+            format!("a temporary value before {next}, value {}", index - start)
+        }
         _ => format!("{name}, value {}", index - start),
     }
 }
@@ -317,7 +441,9 @@ fn check_lanes(program: &Program, hardware: &Hardware) -> Result<(), AccelError>
     if lanes == have {
         return Ok(());
     }
-    Err(AccelError::Program(format!("program.bin is for {lanes} lanes, the hardware has {have}")))
+    Err(AccelError::Program(format!(
+        "program.bin is for {lanes} lanes, the hardware has {have}"
+    )))
 }
 
 fn write(dir: &Path, name: &str, text: &str) -> Result<(), AccelError> {
@@ -332,7 +458,9 @@ fn read_log(dir: &Path, program: &Program, expected: &[Expected]) -> Result<Outc
 }
 
 fn script_text(script: &[u32]) -> String {
-    script.iter().fold(String::new(), |text, line| text + &format!("{line:08x}\n"))
+    script
+        .iter()
+        .fold(String::new(), |text, line| text + &format!("{line:08x}\n"))
 }
 
 fn hex_words(memory: &[u8], lanes: usize) -> String {
@@ -349,16 +477,27 @@ fn hex_words(memory: &[u8], lanes: usize) -> String {
 
 /// Runs a tool and keeps its messages for the error.
 fn tool(program: &str, package: &str, dir: &Path, arguments: &[&str]) -> Result<(), AccelError> {
-    let found = which::which(program)
-        .map_err(|_| AccelError::Tool(format!("'{program}' is not installed; install it: apt-get install {package}")))?;
-    let output = duct::cmd(found, arguments).dir(dir).stderr_to_stdout().stdout_capture().unchecked().run();
+    let found = which::which(program).map_err(|_| {
+        AccelError::Tool(format!(
+            "'{program}' is not installed; install it: apt-get install {package}"
+        ))
+    })?;
+    let output = duct::cmd(found, arguments)
+        .dir(dir)
+        .stderr_to_stdout()
+        .stdout_capture()
+        .unchecked()
+        .run();
     let output = output.map_err(|error| AccelError::Tool(format!("{program}: {error}")))?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stdout);
     eprintln!("{text}");
-    let cause = text.lines().find(|line| line.contains("rror")).unwrap_or("it says nothing");
+    let cause = text
+        .lines()
+        .find(|line| line.contains("rror"))
+        .unwrap_or("it says nothing");
     Err(AccelError::Tool(format!("{program} failed: {cause}")))
 }
 
@@ -366,13 +505,22 @@ fn run(dir: &Path, program: &str, arguments: &[String]) -> Result<(), AccelError
     let path = if program.starts_with("./") {
         dir.join(program)
     } else {
-        which::which(program).map_err(|_| AccelError::Tool(format!("'{program}' is not installed")))?
+        which::which(program)
+            .map_err(|_| AccelError::Tool(format!("'{program}' is not installed")))?
     };
-    let output = duct::cmd(&path, arguments).dir(dir).stderr_to_stdout().stdout_capture().unchecked().run();
+    let output = duct::cmd(&path, arguments)
+        .dir(dir)
+        .stderr_to_stdout()
+        .stdout_capture()
+        .unchecked()
+        .run();
     let output = output.map_err(|error| AccelError::Tool(format!("{}: {error}", program)))?;
     if !output.status.success() {
         eprintln!("{}", String::from_utf8_lossy(&output.stdout));
-        return Err(AccelError::Tool(format!("{}: the simulation failed with {}", program, output.status)));
+        return Err(AccelError::Tool(format!(
+            "{}: the simulation failed with {}",
+            program, output.status
+        )));
     }
     Ok(())
 }

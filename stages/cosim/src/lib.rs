@@ -28,7 +28,13 @@ struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { simulator: Simulator::Verilator, max_tokens: 64, stress_tokens: 2, latency: 64, stall: 64 }
+        Self {
+            simulator: Simulator::Verilator,
+            max_tokens: 64,
+            stress_tokens: 2,
+            latency: 64,
+            stall: 64,
+        }
     }
 }
 
@@ -61,8 +67,16 @@ impl Stage for Cosim {
 
     fn tools(&self) -> &'static [Tool] {
         &[
-            Tool { program: "verilator", version_args: &["--version"], apt: "verilator" },
-            Tool { program: "g++", version_args: &["--version"], apt: "g++" },
+            Tool {
+                program: "verilator",
+                version_args: &["--version"],
+                apt: "verilator",
+            },
+            Tool {
+                program: "g++",
+                version_args: &["--version"],
+                apt: "g++",
+            },
         ]
     }
 
@@ -122,8 +136,15 @@ fn finish(
     ctx.metric("mismatches", sum(|outcome| outcome.mismatches), "");
     let difference = outcomes().find_map(|outcome| outcome.first_difference.clone());
     let cycles_per_token = full_speed.cycles_per_token();
-    let report = Report { simulator, lanes, cycles_per_token, full_speed, stress };
-    let text = serde_json::to_string_pretty(&report).map_err(|error| StageError::internal(error.to_string()))?;
+    let report = Report {
+        simulator,
+        lanes,
+        cycles_per_token,
+        full_speed,
+        stress,
+    };
+    let text = serde_json::to_string_pretty(&report)
+        .map_err(|error| StageError::internal(error.to_string()))?;
     let path = ctx.output("report")?;
     std::fs::write(path, text + "\n").map_err(|error| StageError::io(path, &error))?;
     match difference {
@@ -136,7 +157,9 @@ fn finish(
 fn verilog_files(dir: &Path) -> Result<Vec<PathBuf>, StageError> {
     let entries = std::fs::read_dir(dir).map_err(|error| StageError::io(dir, &error))?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| StageError::io(dir, &error))?;
+    let mut paths = paths
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| StageError::io(dir, &error))?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "v"));
     paths.sort();
     Ok(paths)

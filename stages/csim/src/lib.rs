@@ -38,7 +38,11 @@ impl Stage for Csim {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        &[Tool { program: "g++", version_args: &["--version"], apt: "g++" }]
+        &[Tool {
+            program: "g++",
+            version_args: &["--version"],
+            apt: "g++",
+        }]
     }
 
     fn run(&self, ctx: &mut Context) -> Result<(), StageError> {

@@ -46,12 +46,18 @@ impl Stage for HlsReport {
     fn run(&self, ctx: &mut Context) -> Result<(), StageError> {
         let params: Params = ctx.params()?;
         if !(params.clock_mhz.is_finite() && params.clock_mhz > 0.0) {
-            return Err(StageError::input(format!("'clock_mhz' is {}, it must be positive", params.clock_mhz)));
+            return Err(StageError::input(format!(
+                "'clock_mhz' is {}, it must be positive",
+                params.clock_mhz
+            )));
         }
         let cosim: Cosim = read(ctx.input("cosim")?)?;
         let stat: Stat = read(ctx.input("stat")?)?;
         if cosim.full_speed.cycles.is_empty() {
-            return Err(StageError::input(format!("{}: no token was simulated", ctx.input("cosim")?.display())));
+            return Err(StageError::input(format!(
+                "{}: no token was simulated",
+                ctx.input("cosim")?.display()
+            )));
         }
         let text = render(&cosim, &stat, params.clock_mhz);
         let path = ctx.output("table")?;
@@ -59,12 +65,17 @@ impl Stage for HlsReport {
         ctx.metric("cells", stat.design.cells as f64, "");
         ctx.metric("area", stat.design.area_um2, "µm²");
         ctx.metric("cycles_per_token", cosim.cycles_per_token, "cycle");
-        ctx.metric("tokens_per_second", params.clock_mhz * 1e6 / cosim.cycles_per_token, "1/s");
+        ctx.metric(
+            "tokens_per_second",
+            params.clock_mhz * 1e6 / cosim.cycles_per_token,
+            "1/s",
+        );
         Ok(())
     }
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, StageError> {
     let text = std::fs::read_to_string(path).map_err(|error| StageError::io(path, &error))?;
-    serde_json::from_str(&text).map_err(|error| StageError::input(format!("{}: {error}", path.display())))
+    serde_json::from_str(&text)
+        .map_err(|error| StageError::input(format!("{}: {error}", path.display())))
 }

@@ -38,7 +38,10 @@ pub struct Module {
 
 /// Copies of each module in the whole design.
 fn copies(stat: &Stat) -> BTreeMap<&str, usize> {
-    let children = stat.modules.values().flat_map(|module| module.instances.keys());
+    let children = stat
+        .modules
+        .values()
+        .flat_map(|module| module.instances.keys());
     let children: Vec<&String> = children.collect();
     let mut copies = BTreeMap::new();
     for top in stat.modules.keys().filter(|name| !children.contains(name)) {
@@ -47,10 +50,18 @@ fn copies(stat: &Stat) -> BTreeMap<&str, usize> {
     copies
 }
 
-fn count<'a>(stat: &'a Stat, name: &'a str, times: usize, depth: usize, copies: &mut BTreeMap<&'a str, usize>) {
+fn count<'a>(
+    stat: &'a Stat,
+    name: &'a str,
+    times: usize,
+    depth: usize,
+    copies: &mut BTreeMap<&'a str, usize>,
+) {
     *copies.entry(name).or_default() += times;
     // No real hierarchy is that deep; a file that says so must not hang the stage.
-    let Some(module) = stat.modules.get(name).filter(|_| depth < 64) else { return };
+    let Some(module) = stat.modules.get(name).filter(|_| depth < 64) else {
+        return;
+    };
     for (child, number) in &module.instances {
         count(stat, child, times * number, depth + 1, copies);
     }
@@ -63,12 +74,23 @@ fn timing(name: &str, cosim: &Cosim, clock_mhz: f64) -> [String; 3] {
         "nanoflow_lane" => ["1".into(), "1".into(), "1 multiplication a cycle".into()],
         "nanoflow_mac" => {
             let rate = lanes as f64 / (lanes + 1) as f64 * lanes as f64;
-            ["1".into(), "1".into(), format!("{rate:.2} multiplications a cycle, {lanes} of {} memory words being weights", lanes + 1)]
+            [
+                "1".into(),
+                "1".into(),
+                format!(
+                    "{rate:.2} multiplications a cycle, {lanes} of {} memory words being weights",
+                    lanes + 1
+                ),
+            ]
         }
         "nanoflow_core" | "nanoflow_top" => {
             let token = format!("{:.0}", cosim.cycles_per_token);
             let rate = clock_mhz * 1e6 / cosim.cycles_per_token;
-            [token.clone(), token, format!("{rate:.1} tokens a second at {clock_mhz} MHz")]
+            [
+                token.clone(),
+                token,
+                format!("{rate:.1} tokens a second at {clock_mhz} MHz"),
+            ]
         }
         "nanoflow_csr" => ["1".into(), "2".into(), "1 register in 2 cycles".into()],
         "nanoflow_full_adder" => ["0".into(), "–".into(), "combinational".into()],
@@ -80,7 +102,10 @@ fn timing(name: &str, cosim: &Cosim, clock_mhz: f64) -> [String; 3] {
 #[must_use]
 pub fn render(cosim: &Cosim, stat: &Stat, clock_mhz: f64) -> String {
     let run = &cosim.full_speed;
-    let (least, most) = (run.cycles.iter().min().unwrap_or(&0), run.cycles.iter().max().unwrap_or(&0));
+    let (least, most) = (
+        run.cycles.iter().min().unwrap_or(&0),
+        run.cycles.iter().max().unwrap_or(&0),
+    );
     let mut text = String::from("# Accelerator: cells, latency, throughput\n\n");
     // Writing to a string cannot fail.
     let _ = writeln!(

@@ -17,15 +17,38 @@ fn the_table_has_a_line_for_each_module() {
     std::fs::write(&cosim, COSIM).unwrap();
     std::fs::write(&stat, STAT).unwrap();
     let inputs = [("cosim", cosim.as_path()), ("stat", stat.as_path())];
-    let done = run(nanoflow_stage_hls_report::stage(), json!({}), &inputs, &[("table", "hls.md")], 1).unwrap();
+    let done = run(
+        nanoflow_stage_hls_report::stage(),
+        json!({}),
+        &inputs,
+        &[("table", "hls.md")],
+        1,
+    )
+    .unwrap();
     let text = std::fs::read_to_string(done.output("table")).unwrap();
-    assert!(text.contains("| nanoflow_lane | 8 | 10 | 100 | 1 | 1 |"), "{text}");
-    assert!(text.contains("| nanoflow_top | 1 | 7 | 70 | 150 | 150 | 333333.3 tokens a second at 50 MHz |"), "{text}");
+    assert!(
+        text.contains("| nanoflow_lane | 8 | 10 | 100 | 1 | 1 |"),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            "| nanoflow_top | 1 | 7 | 70 | 150 | 150 | 333333.3 tokens a second at 50 MHz |"
+        ),
+        "{text}"
+    );
     assert!(text.contains("100 to 200"), "{text}");
     assert_eq!(done.metrics["cells"].value, 90.0);
 
     std::fs::write(&stat, "{}").unwrap();
-    let error = run(nanoflow_stage_hls_report::stage(), json!({}), &inputs, &[("table", "hls.md")], 1).err().unwrap();
+    let error = run(
+        nanoflow_stage_hls_report::stage(),
+        json!({}),
+        &inputs,
+        &[("table", "hls.md")],
+        1,
+    )
+    .err()
+    .unwrap();
     assert!(error.message.contains("stat.json"), "{}", error.message);
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -49,7 +49,8 @@ pub fn cpp(dir: &Path, hardware: &Hardware) -> Result<(), StageError> {
 }
 
 fn write_hardware(dir: &Path, hardware: &Hardware) -> Result<(), StageError> {
-    let text = serde_json::to_string_pretty(hardware).map_err(|error| StageError::internal(error.to_string()))?;
+    let text = serde_json::to_string_pretty(hardware)
+        .map_err(|error| StageError::internal(error.to_string()))?;
     write(&dir.join("hardware.json"), &(text + "\n"))
 }
 
@@ -74,5 +75,7 @@ fn fill(text: &str, hardware: &Hardware) -> String {
         ("@WORD_MSB@", (hardware.lanes * 8 - 1).to_string()),
         ("@VERSION@", format!("32'h{:08X}", hardware.version())),
     ];
-    values.iter().fold(text.to_string(), |text, (name, value)| text.replace(name, value))
+    values.iter().fold(text.to_string(), |text, (name, value)| {
+        text.replace(name, value)
+    })
 }

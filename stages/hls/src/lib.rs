@@ -39,8 +39,16 @@ impl Stage for Hls {
         program.write(ctx.output("program")?).map_err(failure)?;
         ctx.metric("lanes", hardware.lanes as f64, "");
         ctx.metric("program_bytes", program.image.len() as f64, "B");
-        ctx.metric("memory_bytes", f64::from(program.info.memory_words) * hardware.lanes as f64, "B");
-        ctx.metric("multiplications_per_token", model.multiplications() as f64, "");
+        ctx.metric(
+            "memory_bytes",
+            f64::from(program.info.memory_words) * hardware.lanes as f64,
+            "B",
+        );
+        ctx.metric(
+            "multiplications_per_token",
+            model.multiplications() as f64,
+            "",
+        );
         ctx.progress(2, 2, "step", "");
         Ok(())
     }

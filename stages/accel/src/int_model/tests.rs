@@ -7,14 +7,18 @@ fn layer_norm(x: &[f64], norm: &QuantNorm) -> Vec<f64> {
     let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
     x.iter()
         .enumerate()
-        .map(|(i, v)| (v - mean) / variance.sqrt() * f64::from(norm.gamma[i]) + f64::from(norm.beta[i]))
+        .map(|(i, v)| {
+            (v - mean) / variance.sqrt() * f64::from(norm.gamma[i]) + f64::from(norm.beta[i])
+        })
         .collect()
 }
 
 fn linear(w: &QuantLinear, x: &[f64]) -> Vec<f64> {
     (0..w.rows)
         .map(|row| {
-            let sum: f64 = (0..w.cols).map(|col| f64::from(w.weight[row * w.cols + col]) * x[col]).sum();
+            let sum: f64 = (0..w.cols)
+                .map(|col| f64::from(w.weight[row * w.cols + col]) * x[col])
+                .sum();
             sum * f64::from(w.scale[row]) + f64::from(w.bias[row])
         })
         .collect()
@@ -27,7 +31,10 @@ fn reference(model: &QuantModel, tokens: &[u16]) -> Vec<Vec<f64>> {
     let mut all = Vec::new();
     for (position, &token) in tokens.iter().enumerate() {
         let mut x: Vec<f64> = (0..width)
-            .map(|i| f64::from(model.token[usize::from(token) * width + i]) + f64::from(model.position[position * width + i]))
+            .map(|i| {
+                f64::from(model.token[usize::from(token) * width + i])
+                    + f64::from(model.position[position * width + i])
+            })
             .collect();
         for (layer, cache) in model.layers.iter().zip(&mut cache) {
             let normal = layer_norm(&x, &layer.norm1);
@@ -43,12 +50,24 @@ fn reference(model: &QuantModel, tokens: &[u16]) -> Vec<Vec<f64>> {
                 let weights: Vec<f64> = cache.iter().map(|(k, _)| score(k)).collect();
                 let total: f64 = weights.iter().sum();
                 mixed.extend(range.clone().map(|i| {
-                    cache.iter().zip(&weights).map(|((_, v), weight)| v[i] * weight).sum::<f64>() / total
+                    cache
+                        .iter()
+                        .zip(&weights)
+                        .map(|((_, v), weight)| v[i] * weight)
+                        .sum::<f64>()
+                        / total
                 }));
             }
-            x.iter_mut().zip(linear(&layer.o, &mixed)).for_each(|(x, y)| *x += y);
-            let hidden: Vec<f64> = linear(&layer.up, &layer_norm(&x, &layer.norm2)).into_iter().map(gelu).collect();
-            x.iter_mut().zip(linear(&layer.down, &hidden)).for_each(|(x, y)| *x += y);
+            x.iter_mut()
+                .zip(linear(&layer.o, &mixed))
+                .for_each(|(x, y)| *x += y);
+            let hidden: Vec<f64> = linear(&layer.up, &layer_norm(&x, &layer.norm2))
+                .into_iter()
+                .map(gelu)
+                .collect();
+            x.iter_mut()
+                .zip(linear(&layer.down, &hidden))
+                .for_each(|(x, y)| *x += y);
         }
         all.push(linear(&model.head, &layer_norm(&x, &model.norm)));
     }
@@ -56,7 +75,14 @@ fn reference(model: &QuantModel, tokens: &[u16]) -> Vec<Vec<f64>> {
 }
 
 fn dims(heads: &[usize]) -> Dims {
-    Dims { vocab: 40, block: 24, width: 48, hidden: 96, head_dim: 12, heads: heads.to_vec() }
+    Dims {
+        vocab: 40,
+        block: 24,
+        width: 48,
+        hidden: 96,
+        head_dim: 12,
+        heads: heads.to_vec(),
+    }
 }
 
 #[test]
@@ -97,12 +123,22 @@ fn uncentred_matrices_are_centred() {
     let mut state = model.start();
     let (mut error, mut energy) = (0.0, 0.0);
     for (token, expected) in [5, 9, 11].into_iter().zip(&expected) {
-        for (&logit, &exact) in model.step(&mut state, token).unwrap().logits.iter().zip(expected) {
+        for (&logit, &exact) in model
+            .step(&mut state, token)
+            .unwrap()
+            .logits
+            .iter()
+            .zip(expected)
+        {
             error += (f64::from(logit) * f64::from(quant.logit_scale) - exact).powi(2);
             energy += exact * exact;
         }
     }
-    assert!((error / energy).sqrt() < 0.08, "{}", (error / energy).sqrt());
+    assert!(
+        (error / energy).sqrt() < 0.08,
+        "{}",
+        (error / energy).sqrt()
+    );
 }
 
 #[test]
@@ -113,5 +149,9 @@ fn bad_tokens_and_full_contexts_are_refused() {
     for _ in 0..24 {
         model.step(&mut state, 1).unwrap();
     }
-    assert!(model.step(&mut state, 1).unwrap_err().to_string().contains("full"));
+    assert!(model
+        .step(&mut state, 1)
+        .unwrap_err()
+        .to_string()
+        .contains("full"));
 }

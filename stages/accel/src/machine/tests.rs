@@ -4,9 +4,14 @@ use crate::{assemble, Dims, Golden, IntModel, QuantModel};
 
 fn check(seed: u64, dims: &Dims, lanes: usize, tokens: usize) {
     let model = IntModel::from_quant(&QuantModel::random(seed, dims)).unwrap();
-    let hardware = Hardware { lanes, ..Hardware::default() };
+    let hardware = Hardware {
+        lanes,
+        ..Hardware::default()
+    };
     let program = assemble(&model, &hardware).unwrap();
-    let prompt: Vec<u16> = (0..tokens).map(|i| ((i * 7 + 3) % dims.vocab) as u16).collect();
+    let prompt: Vec<u16> = (0..tokens)
+        .map(|i| ((i * 7 + 3) % dims.vocab) as u16)
+        .collect();
     let golden = Golden::record(&model, &[prompt.clone(), prompt[..tokens / 2].to_vec()]).unwrap();
     let mut noise = seed as u8;
     let mut machine = Machine::new(&program, &hardware, || {
@@ -22,7 +27,11 @@ fn check(seed: u64, dims: &Dims, lanes: usize, tokens: usize) {
                 let found = trace.iter().find(|entry| entry.name == expected.name);
                 let found = found.unwrap_or_else(|| panic!("no operation {}", expected.name));
                 let found = &found.values[..expected.values.len().min(found.values.len())];
-                assert_eq!(found, expected.values, "seed {seed}, position {position}, {}", expected.name);
+                assert_eq!(
+                    found, expected.values,
+                    "seed {seed}, position {position}, {}",
+                    expected.name
+                );
             }
             assert_eq!(found.logits, step.logits, "position {position}");
             assert_eq!(found.best, step.best, "position {position}");
@@ -51,7 +60,14 @@ fn programs_compute_what_the_integer_model_computes() {
 
 #[test]
 fn a_full_context_stops_the_program() {
-    let dims = Dims { vocab: 9, block: 8, width: 8, hidden: 8, head_dim: 4, heads: vec![1] };
+    let dims = Dims {
+        vocab: 9,
+        block: 8,
+        width: 8,
+        hidden: 8,
+        head_dim: 4,
+        heads: vec![1],
+    };
     let model = IntModel::from_quant(&QuantModel::random(1, &dims)).unwrap();
     let hardware = Hardware::default();
     let program = assemble(&model, &hardware).unwrap();
@@ -59,17 +75,38 @@ fn a_full_context_stops_the_program() {
     for _ in 0..8 {
         machine.step(1).unwrap();
     }
-    assert!(machine.step(1).unwrap_err().to_string().contains("position 8"));
+    assert!(machine
+        .step(1)
+        .unwrap_err()
+        .to_string()
+        .contains("position 8"));
 }
 
 #[test]
 fn models_beyond_the_hardware_are_refused() {
-    let dims = Dims { vocab: 9, block: 8, width: 8, hidden: 8, head_dim: 4, heads: vec![1] };
+    let dims = Dims {
+        vocab: 9,
+        block: 8,
+        width: 8,
+        hidden: 8,
+        head_dim: 4,
+        heads: vec![1],
+    };
     let model = IntModel::from_quant(&QuantModel::random(1, &dims)).unwrap();
     let mut big = model.clone();
     big.dims.block = 5000;
-    let error = assemble(&big, &Hardware::default()).unwrap_err().to_string();
+    let error = assemble(&big, &Hardware::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("5000 context"), "{error}");
-    let error = assemble(&model, &Hardware { lanes: 5, ..Hardware::default() }).unwrap_err().to_string();
+    let error = assemble(
+        &model,
+        &Hardware {
+            lanes: 5,
+            ..Hardware::default()
+        },
+    )
+    .unwrap_err()
+    .to_string();
     assert!(error.contains("'lanes'"), "{error}");
 }

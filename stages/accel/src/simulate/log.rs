@@ -15,10 +15,25 @@ struct Comparison<'a> {
     logits: usize,
 }
 
-pub(super) fn compare(program: &Program, expected: &[Expected], text: &str) -> Result<Outcome, AccelError> {
-    let mut comparison = Comparison { program, expected, outcome: Outcome::default(), effect: 0, logits: 0 };
+pub(super) fn compare(
+    program: &Program,
+    expected: &[Expected],
+    text: &str,
+) -> Result<Outcome, AccelError> {
+    let mut comparison = Comparison {
+        program,
+        expected,
+        outcome: Outcome::default(),
+        effect: 0,
+        logits: 0,
+    };
     for (number, line) in text.lines().enumerate() {
-        let bad = || AccelError::Tool(format!("line {} of the simulation's log cannot be read: '{line}'", number + 1));
+        let bad = || {
+            AccelError::Tool(format!(
+                "line {} of the simulation's log cannot be read: '{line}'",
+                number + 1
+            ))
+        };
         if let Some(reason) = line.strip_prefix("E ") {
             let token = comparison.token_name();
             comparison.differ(format!("{token}: {reason}"));
@@ -27,17 +42,23 @@ pub(super) fn compare(program: &Program, expected: &[Expected], text: &str) -> R
         let mut parts = line.split(' ');
         let kind = parts.next().unwrap_or_default();
         // Unknown values ('x') of a four-valued simulator are differences too: they become a number that nothing equals.
-        let numbers: Vec<u64> = parts.map(|part| u64::from_str_radix(part, 16).unwrap_or(u64::MAX)).collect();
+        let numbers: Vec<u64> = parts
+            .map(|part| u64::from_str_radix(part, 16).unwrap_or(u64::MAX))
+            .collect();
         match (kind, numbers.as_slice()) {
             ("W", &[address, strobe, data]) => comparison.write(address, strobe, data),
             ("L", &[value, last]) => comparison.logit(value, last),
-            ("T", &[cycles, best, position, status]) => comparison.end(cycles, best, position, status),
+            ("T", &[cycles, best, position, status]) => {
+                comparison.end(cycles, best, position, status)
+            }
             _ => return Err(bad()),
         }
     }
     if comparison.outcome.tokens < expected.len() {
         let token = comparison.token_name();
-        comparison.differ(format!("{token}: the simulation ended before this token was done"));
+        comparison.differ(format!(
+            "{token}: the simulation ended before this token was done"
+        ));
     }
     Ok(comparison.outcome)
 }
@@ -48,7 +69,10 @@ impl Comparison<'_> {
     }
 
     fn token_name(&self) -> String {
-        self.current().map_or_else(|| "after the last token".to_string(), |expected| expected.name.clone())
+        self.current().map_or_else(
+            || "after the last token".to_string(),
+            |expected| expected.name.clone(),
+        )
     }
 
     fn differ(&mut self, text: String) {
@@ -64,17 +88,27 @@ impl Comparison<'_> {
         };
         let effects = &current.machine.effects;
         let mut index = self.effect;
-        while current.argmax && effects.get(index).is_some_and(|effect| effect.address.is_none()) {
+        while current.argmax
+            && effects
+                .get(index)
+                .is_some_and(|effect| effect.address.is_none())
+        {
             index += 1;
         }
         let same = effects.get(index).is_some_and(|expected| {
             let value = expected.value as u16 as u64;
-            expected.address == found.address && expected.strobe == found.strobe && value & mask == raw & mask
+            expected.address == found.address
+                && expected.strobe == found.strobe
+                && value & mask == raw & mask
         });
         let text = (!same).then(|| {
             let place = describe(self.program, effects, index);
             let wanted = effects.get(index).map_or("nothing".into(), show);
-            format!("{}: {place}: expected {wanted}, found {}", current.name, show(&found))
+            format!(
+                "{}: {place}: expected {wanted}, found {}",
+                current.name,
+                show(&found)
+            )
         });
         self.effect = index + 1;
         if let Some(text) = text {
@@ -86,10 +120,29 @@ impl Comparison<'_> {
         let wide = strobe.count_ones() == 2;
         // A byte stands in both halves of the 16 bits.
         let known = data <= 0xffff && (wide || data >> 8 == data & 0xff);
-        let mask = if !known { u64::MAX } else if wide { 0xffff } else { 0xff };
-        let value = if wide { data as i16 } else { i16::from(data as i8) };
+        let mask = if !known {
+            u64::MAX
+        } else if wide {
+            0xffff
+        } else {
+            0xff
+        };
+        let value = if wide {
+            data as i16
+        } else {
+            i16::from(data as i8)
+        };
         let address = u32::try_from(address).ok();
-        self.next_effect(Effect { operation: 0, address, strobe: strobe as u32, value }, mask, data);
+        self.next_effect(
+            Effect {
+                operation: 0,
+                address,
+                strobe: strobe as u32,
+                value,
+            },
+            mask,
+            data,
+        );
     }
 
     fn logit(&mut self, value: u64, last: u64) {
@@ -98,21 +151,34 @@ impl Comparison<'_> {
         };
         let wanted_last = u64::from(self.logits + 1 == current.logits.len());
         if last != wanted_last {
-            let text = format!("{}: logit {}: expected tlast {wanted_last}, found {last}", current.name, self.logits);
+            let text = format!(
+                "{}: logit {}: expected tlast {wanted_last}, found {last}",
+                current.name, self.logits
+            );
             self.differ(text);
         }
         self.logits += 1;
-        let Some(current) = self.current() else { return };
+        let Some(current) = self.current() else {
+            return;
+        };
         if current.argmax {
             let wanted = u64::from(current.best);
-            let text = format!("{}: index of the largest logit: expected {wanted}, found {value}", current.name);
+            let text = format!(
+                "{}: index of the largest logit: expected {wanted}, found {value}",
+                current.name
+            );
             self.outcome.compared += 1;
             if value != wanted {
                 self.differ(text);
             }
             return;
         }
-        let effect = Effect { operation: 0, address: None, strobe: 0, value: value as u16 as i16 };
+        let effect = Effect {
+            operation: 0,
+            address: None,
+            strobe: 0,
+            value: value as u16 as i16,
+        };
         self.next_effect(effect, u64::MAX, value);
     }
 
@@ -145,7 +211,10 @@ impl Comparison<'_> {
 
 fn show(effect: &Effect) -> String {
     match effect.address {
-        Some(address) => format!("{} at word {address:#x} bytes {:#b}", effect.value, effect.strobe),
+        Some(address) => format!(
+            "{} at word {address:#x} bytes {:#b}",
+            effect.value, effect.strobe
+        ),
         None => format!("logit {}", effect.value),
     }
 }

@@ -1,5 +1,5 @@
 // The processor: fetches instructions from memory and carries them out with the multiply-accumulate lanes and one
-// bit-serial scalar unit. It keeps no vectors: they live in memory. ISA.md describes the instruction set.
+// bit-serial scalar unit. It keeps no vectors: they live in memory. `stages/accel/ISA.md` describes the instruction set.
 `default_nettype none
 module nanoflow_core #(
   parameter LANES = 8,          // bytes of a memory word, int8 multipliers: 8 or 16

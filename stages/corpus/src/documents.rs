@@ -10,7 +10,9 @@ const FEW: usize = 100;
 
 /// Documents of a text: what stands between `<|endoftext|>` marks, without the white space around.
 fn split_documents(text: &str) -> impl Iterator<Item = &str> {
-    text.split(END_OF_TEXT).map(str::trim).filter(|document| !document.is_empty())
+    text.split(END_OF_TEXT)
+        .map(str::trim)
+        .filter(|document| !document.is_empty())
 }
 
 /// Reads files and folders (all files in them, in the order of their names) as documents.
@@ -26,15 +28,28 @@ pub fn read_documents(paths: &[PathBuf]) -> Result<Vec<String>, StageError> {
     for file in &files {
         let bytes = std::fs::read(file).map_err(|error| StageError::io(file, &error))?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
-            StageError::input(format!("{}: line {}: not UTF-8 text", file.display(), line + 1))
-                .hint("give plain text files in UTF-8 as the input 'text'")
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count();
+            StageError::input(format!(
+                "{}: line {}: not UTF-8 text",
+                file.display(),
+                line + 1
+            ))
+            .hint("give plain text files in UTF-8 as the input 'text'")
         })?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
+        let text = text
+            .strip_prefix('\u{feff}')
+            .unwrap_or(&text)
+            .replace("\r\n", "\n");
         documents.extend(split_documents(&text).map(str::to_string));
     }
     if documents.is_empty() {
-        let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        let names: Vec<_> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         return Err(StageError::input(format!("no text in {}", names.join(", ")))
             .hint("give text files that are not empty as the input 'text', or leave it out for the synthetic stories"));
     }
@@ -53,7 +68,11 @@ fn list_files(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), StageError> {
         paths.push(entry.map_err(|error| StageError::io(path, &error))?.path());
     }
     paths.sort();
-    paths.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
+    paths.retain(|path| {
+        !path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'))
+    });
     paths.iter().try_for_each(|path| list_files(path, files))
 }
 
@@ -70,10 +89,16 @@ pub struct Parts {
 /// # Errors
 /// When one of the parts would be empty.
 pub fn split(documents: Vec<String>, fraction: f64) -> Result<Parts, StageError> {
-    let parts = if documents.len() >= FEW { split_by_digest(documents, fraction) } else { split_by_place(&documents, fraction) };
+    let parts = if documents.len() >= FEW {
+        split_by_digest(documents, fraction)
+    } else {
+        split_by_place(&documents, fraction)
+    };
     if parts.train.is_empty() || parts.validation.is_empty() {
-        return Err(StageError::input("the text is too small to be split into a training and a validation part")
-            .hint("give more text as the input 'text', or a larger 'validation_fraction'"));
+        return Err(StageError::input(
+            "the text is too small to be split into a training and a validation part",
+        )
+        .hint("give more text as the input 'text', or a larger 'validation_fraction'"));
     }
     Ok(parts)
 }
@@ -85,7 +110,12 @@ fn split_by_digest(documents: Vec<String>, fraction: f64) -> Parts {
         let mut first = [0; 4];
         first.copy_from_slice(&digest.as_bytes()[..4]);
         let place = f64::from(u32::from_le_bytes(first)) / 4_294_967_296.0;
-        if place < fraction { &mut validation } else { &mut train }.push(document);
+        if place < fraction {
+            &mut validation
+        } else {
+            &mut train
+        }
+        .push(document);
     }
     Parts { train, validation }
 }
@@ -100,7 +130,11 @@ fn split_by_place(documents: &[String], fraction: f64) -> Parts {
             train.push(document.clone());
             continue;
         }
-        let cut = if left == 0 { 0 } else { paragraph_near(document, left) };
+        let cut = if left == 0 {
+            0
+        } else {
+            paragraph_near(document, left)
+        };
         let (before, after) = document.split_at(cut);
         for (part, text) in [(&mut train, before), (&mut validation, after)] {
             if !text.trim().is_empty() {
@@ -119,7 +153,10 @@ fn paragraph_near(text: &str, place: usize) -> usize {
         place -= 1;
     }
     let before = &text[..place];
-    ["\n\n", "\n", " "].iter().find_map(|mark| before.rfind(mark)).unwrap_or(place)
+    ["\n\n", "\n", " "]
+        .iter()
+        .find_map(|mark| before.rfind(mark))
+        .unwrap_or(place)
 }
 
 #[cfg(test)]
@@ -131,16 +168,33 @@ mod tests {
         let mut documents: Vec<String> = (0..400).map(|index| format!("story {index}")).collect();
         documents.extend(documents.clone());
         let parts = split(documents, 0.25).expect("splits");
-        assert!(parts.train.iter().all(|story| !parts.validation.contains(story)));
-        assert!((120..280).contains(&parts.validation.len()), "{}", parts.validation.len());
+        assert!(parts
+            .train
+            .iter()
+            .all(|story| !parts.validation.contains(story)));
+        assert!(
+            (120..280).contains(&parts.validation.len()),
+            "{}",
+            parts.validation.len()
+        );
     }
 
     #[test]
     fn one_book_is_cut_at_a_paragraph() {
-        let book = (0..50).map(|index| format!("Paragraph {index}.")).collect::<Vec<_>>().join("\n\n");
+        let book = (0..50)
+            .map(|index| format!("Paragraph {index}."))
+            .collect::<Vec<_>>()
+            .join("\n\n");
         let parts = split(vec![book], 0.1).expect("splits");
-        assert!(parts.train[0].starts_with("Paragraph 0.") && parts.validation[0].ends_with("Paragraph 49."));
-        assert!(parts.validation[0].starts_with("Paragraph 4"), "{}", parts.validation[0]);
+        assert!(
+            parts.train[0].starts_with("Paragraph 0.")
+                && parts.validation[0].ends_with("Paragraph 49.")
+        );
+        assert!(
+            parts.validation[0].starts_with("Paragraph 4"),
+            "{}",
+            parts.validation[0]
+        );
     }
 
     #[test]

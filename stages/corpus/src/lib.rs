@@ -99,15 +99,25 @@ impl Stage for Corpus {
             write_tokens(ctx.output(name)?, &tokens)?;
             let bytes: usize = documents.iter().map(String::len).sum();
             ctx.metric(&format!("{name}_tokens"), tokens.len() as f64, "tokens");
-            ctx.metric(&format!("{name}_documents"), documents.len() as f64, "documents");
+            ctx.metric(
+                &format!("{name}_documents"),
+                documents.len() as f64,
+                "documents",
+            );
             ctx.metric(&format!("{name}_bytes"), bytes as f64, "bytes");
             if name == "train" {
-                ctx.metric("bytes_per_token", bytes as f64 / tokens.len() as f64, "bytes");
+                ctx.metric(
+                    "bytes_per_token",
+                    bytes as f64 / tokens.len() as f64,
+                    "bytes",
+                );
             }
         }
         ctx.metric("vocabulary", tokenizer.vocabulary() as f64, "tokens");
         if let Some(path) = ctx.optional_output("text") {
-            let text = parts.train.join(&format!("\n{}\n", nanoflow_model::tokenizer::END_OF_TEXT));
+            let text = parts
+                .train
+                .join(&format!("\n{}\n", nanoflow_model::tokenizer::END_OF_TEXT));
             std::fs::write(path, text).map_err(|error| StageError::io(path, &error))?;
         }
         Ok(())
@@ -123,16 +133,21 @@ fn check(params: &Params) -> Result<(), StageError> {
         .hint("use a value such as 0.05"));
     }
     if !(10_000..=2_000_000_000).contains(&params.bytes) {
-        return Err(StageError::input(format!("params: bytes {} is not between 10000 and 2000000000", params.bytes))
-            .hint("use a value such as 4000000"));
+        return Err(StageError::input(format!(
+            "params: bytes {} is not between 10000 and 2000000000",
+            params.bytes
+        ))
+        .hint("use a value such as 4000000"));
     }
     Ok(())
 }
 
 /// All documents, each followed by end-of-text, in their order.
 fn encode(tokenizer: &Tokenizer, documents: &[String]) -> Result<Vec<u16>, ModelError> {
-    let encoded: Vec<Vec<u16>> =
-        documents.par_iter().map(|document| tokenizer.encode(document)).collect::<Result<_, _>>()?;
+    let encoded: Vec<Vec<u16>> = documents
+        .par_iter()
+        .map(|document| tokenizer.encode(document))
+        .collect::<Result<_, _>>()?;
     let mut tokens = Vec::new();
     for document in encoded {
         tokens.extend(document);

@@ -412,5 +412,6 @@ const TRICK: Plot = &[
 ];
 
 /// All plots.
-pub const PLOTS: &[Plot] =
-    &[LOST, SHARE, LEARN, RESCUE, TRUTH, WISH, WORK, CONTEST, STRANGER, GROW, JOURNEY, TRICK];
+pub const PLOTS: &[Plot] = &[
+    LOST, SHARE, LEARN, RESCUE, TRUTH, WISH, WORK, CONTEST, STRANGER, GROW, JOURNEY, TRICK,
+];

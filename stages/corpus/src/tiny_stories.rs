@@ -1,7 +1,7 @@
 //! TinyStories (Eldan and Li 2023, licence CDLA-Sharing-1.0 on the hub), fetched with `curl` where there is a network.
 
-use nanoflow_sdk::{Context, StageError};
 use nanoflow_model::tokenizer::END_OF_TEXT;
+use nanoflow_sdk::{Context, StageError};
 
 /// The validation file of the set (19 MB) is plenty for small models, and one revision never changes.
 const ADDRESS: &str =
@@ -11,12 +11,23 @@ const ADDRESS: &str =
 pub fn fetch(ctx: &mut Context, bytes: usize) -> Result<Vec<String>, StageError> {
     let target = ctx.scratch().join("tinystories.txt");
     let output = std::process::Command::new("curl")
-        .args(["--fail", "--location", "--silent", "--show-error", "--max-time", "600", "--retry", "2", "--output"])
+        .args([
+            "--fail",
+            "--location",
+            "--silent",
+            "--show-error",
+            "--max-time",
+            "600",
+            "--retry",
+            "2",
+            "--output",
+        ])
         .arg(&target)
         .arg(ADDRESS)
         .output()
         .map_err(|error| {
-            StageError::tool(format!("curl: {error}")).hint("install curl, or use 'source: stories'")
+            StageError::tool(format!("curl: {error}"))
+                .hint("install curl, or use 'source: stories'")
         })?;
     if !output.status.success() {
         return Err(StageError::tool(format!(
@@ -28,7 +39,11 @@ pub fn fetch(ctx: &mut Context, bytes: usize) -> Result<Vec<String>, StageError>
     let mut documents = Vec::new();
     let mut total = 0;
     let text = std::fs::read_to_string(&target).map_err(|error| StageError::io(&target, &error))?;
-    for story in text.split(END_OF_TEXT).map(str::trim).filter(|story| !story.is_empty()) {
+    for story in text
+        .split(END_OF_TEXT)
+        .map(str::trim)
+        .filter(|story| !story.is_empty())
+    {
         total += story.len();
         if total > bytes {
             break;

@@ -47,6 +47,10 @@ pub const LISTS: &[(&str, &str)] = &[
 
 /// Entries of a list. Names are separated by spaces, all others by commas.
 pub fn entries(name: &str, text: &'static str) -> Vec<&'static str> {
-    let separator = if matches!(name, "girl" | "boy") { ' ' } else { ',' };
+    let separator = if matches!(name, "girl" | "boy") {
+        ' '
+    } else {
+        ','
+    };
     text.split(separator).collect()
 }

@@ -29,7 +29,13 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { prompt: String::new(), tokens: 300, temperature: 0.8, top_k: 50, seed: 1337 }
+        Self {
+            prompt: String::new(),
+            tokens: 300,
+            temperature: 0.8,
+            top_k: 50,
+            seed: 1337,
+        }
     }
 }
 
@@ -70,7 +76,14 @@ impl Stage for Evaluate {
             heads: 1,
             width: model.width,
         };
-        measure(ctx, &params, &FakeQuantized::new(&model), &config, &tokenizer, "w8a8")
+        measure(
+            ctx,
+            &params,
+            &FakeQuantized::new(&model),
+            &config,
+            &tokenizer,
+            "w8a8",
+        )
     }
 }
 
@@ -78,7 +91,9 @@ fn without_config(error: ModelError) -> StageError {
     let is_file = matches!(error, ModelError::File { .. });
     let error = StageError::from(error);
     if is_file {
-        return error.hint("for a trained model in floating point give its model.json as the input 'config'");
+        return error.hint(
+            "for a trained model in floating point give its model.json as the input 'config'",
+        );
     }
     error
 }
@@ -101,10 +116,16 @@ fn measure(
         }
     })?;
     report(ctx, &result, arithmetic)?;
-    let Some(path) = ctx.optional_output("sample") else { return Ok(()) };
+    let Some(path) = ctx.optional_output("sample") else {
+        return Ok(());
+    };
     let mut prompt = vec![tokenizer.end_of_text()];
     prompt.extend(tokenizer.encode(&params.prompt)?);
-    let sampling = Sampling { temperature: params.temperature, top_k: params.top_k, seed: params.seed };
+    let sampling = Sampling {
+        temperature: params.temperature,
+        top_k: params.top_k,
+        seed: params.seed,
+    };
     let sample = generate(model, &prompt, params.tokens, sampling)?;
     // Stories that follow in the sample are set apart.
     let texts: Vec<String> = sample[1..]

@@ -12,7 +12,11 @@ pub fn to_accelerator(model: &QuantizedGpt) -> QuantModel {
         token: model.token.clone(),
         position: model.position.clone(),
         residual_scale: model.residual_scale,
-        layers: model.layers.iter().map(|layer| to_layer(layer, model.head_width)).collect(),
+        layers: model
+            .layers
+            .iter()
+            .map(|layer| to_layer(layer, model.head_width))
+            .collect(),
         norm: to_norm(&model.norm),
         head: to_linear(&model.head),
         logit_scale: model.logit_scale,
@@ -40,7 +44,12 @@ fn to_layer(layer: &QuantizedLayer, head_width: usize) -> QuantLayer {
 }
 
 fn to_norm(norm: &QuantizedNorm) -> QuantNorm {
-    QuantNorm { gamma: norm.gamma.clone(), beta: norm.beta.clone(), scale: norm.scale, rms_max: norm.rms_max }
+    QuantNorm {
+        gamma: norm.gamma.clone(),
+        beta: norm.beta.clone(),
+        scale: norm.scale,
+        rms_max: norm.rms_max,
+    }
 }
 
 fn to_linear(linear: &QuantizedLinear) -> QuantLinear {

@@ -23,8 +23,15 @@ impl LanguageModel for IntegerOnly<'_> {
         let mut state = self.model.start();
         let mut logits = Vec::with_capacity(tokens.len() * self.vocabulary());
         for &token in tokens {
-            let step = self.model.step(&mut state, token).map_err(|error| ModelError::Data(error.to_string()))?;
-            logits.extend(step.logits.iter().map(|&logit| f32::from(logit) * self.logit_scale));
+            let step = self
+                .model
+                .step(&mut state, token)
+                .map_err(|error| ModelError::Data(error.to_string()))?;
+            logits.extend(
+                step.logits
+                    .iter()
+                    .map(|&logit| f32::from(logit) * self.logit_scale),
+            );
         }
         Ok(logits)
     }

@@ -29,7 +29,10 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { prompts: vec![12, 9], evaluate_tokens: 0 }
+        Self {
+            prompts: vec![12, 9],
+            evaluate_tokens: 0,
+        }
     }
 }
 
@@ -66,7 +69,8 @@ impl Stage for Export {
         let (npz, manifest) = (ctx.output("npz")?, ctx.output("manifest")?);
         write_npz(&convert::to_accelerator(&model), npz, manifest).map_err(accelerator)?;
         // From here on with what the files say, as every reader of them will.
-        let integer = IntModel::from_quant(&read_model(npz, manifest).map_err(accelerator)?).map_err(accelerator)?;
+        let integer = IntModel::from_quant(&read_model(npz, manifest).map_err(accelerator)?)
+            .map_err(accelerator)?;
         let golden = Golden::record(&integer, &prompts).map_err(accelerator)?;
         golden.write(ctx.output("golden")?).map_err(accelerator)?;
         ctx.metric("golden_tokens", golden.tokens() as f64, "tokens");
@@ -89,7 +93,10 @@ fn measure(
     };
     let tokens = &validation[..count];
     let pool = thread_pool(ctx.threads())?;
-    let integer = IntegerOnly { model: integer, logit_scale: model.logit_scale };
+    let integer = IntegerOnly {
+        model: integer,
+        logit_scale: model.logit_scale,
+    };
     let result = {
         let progress = std::sync::Mutex::new(&mut *ctx);
         evaluate(&integer, tokens, &lengths, &pool, &|done, total| {
@@ -98,27 +105,44 @@ fn measure(
             }
         })?
     };
-    let real = evaluate(&FakeQuantized::new(model), tokens, &lengths, &pool, &|_, _| {})?;
+    let real = evaluate(
+        &FakeQuantized::new(model),
+        tokens,
+        &lengths,
+        &pool,
+        &|_, _| {},
+    )?;
     ctx.metric("integer_perplexity", result.perplexity(), "");
     ctx.metric("integer_bits_per_byte", result.bits_per_byte(), "bits");
     ctx.metric("integer_tokens", result.tokens as f64, "tokens");
-    ctx.metric("integer_loss_percent", 100.0 * (result.perplexity() / real.perplexity() - 1.0), "%");
+    ctx.metric(
+        "integer_loss_percent",
+        100.0 * (result.perplexity() / real.perplexity() - 1.0),
+        "%",
+    );
     let bytes = std::fs::metadata(ctx.output("npz")?).map_or(0, |metadata| metadata.len());
     ctx.metric("npz_bytes", bytes as f64, "bytes");
     Ok(())
 }
 
-fn choose_prompts(tokens: &[u16], lengths: &[usize], block: usize) -> Result<Vec<Vec<u16>>, StageError> {
+fn choose_prompts(
+    tokens: &[u16],
+    lengths: &[usize],
+    block: usize,
+) -> Result<Vec<Vec<u16>>, StageError> {
     if lengths.is_empty() {
-        return Err(StageError::input("params: prompts is empty").hint("give lengths in tokens, such as [12, 9]"));
+        return Err(StageError::input("params: prompts is empty")
+            .hint("give lengths in tokens, such as [12, 9]"));
     }
     lengths
         .iter()
         .enumerate()
         .map(|(index, &length)| {
             if length == 0 || length > block.min(tokens.len()) {
-                return Err(StageError::input(format!("params: a prompt of {length} tokens does not fit a block of {block}"))
-                    .hint(format!("use lengths from 1 to {block}")));
+                return Err(StageError::input(format!(
+                    "params: a prompt of {length} tokens does not fit a block of {block}"
+                ))
+                .hint(format!("use lengths from 1 to {block}")));
             }
             let start = index * (tokens.len() - length) / lengths.len();
             Ok(tokens[start..start + length].to_vec())
@@ -127,5 +151,7 @@ fn choose_prompts(tokens: &[u16], lengths: &[usize], block: usize) -> Result<Vec
 }
 
 fn accelerator(error: AccelError) -> StageError {
-    StageError::input(error.to_string()).hint("the quantised model does not fit the accelerator's arithmetic or could not be written")
+    StageError::input(error.to_string()).hint(
+        "the quantised model does not fit the accelerator's arithmetic or could not be written",
+    )
 }

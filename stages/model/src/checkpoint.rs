@@ -24,15 +24,20 @@ pub fn write_tensors(
             .map_err(|error| ModelError::tensor(name.clone(), error))?;
         views.insert(name.clone(), view);
     }
-    let metadata = metadata.map(|(key, value)| [(key.to_string(), value.to_string())].into_iter().collect());
-    let bytes = safetensors::serialize(views, metadata).map_err(|error| ModelError::file(path, error))?;
+    let metadata =
+        metadata.map(|(key, value)| [(key.to_string(), value.to_string())].into_iter().collect());
+    let bytes =
+        safetensors::serialize(views, metadata).map_err(|error| ModelError::file(path, error))?;
     std::fs::write(path, bytes).map_err(|error| ModelError::io(path, error))
 }
 
 /// Little-endian bytes of f32 values.
 #[must_use]
 pub fn f32_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 impl Gpt {
@@ -47,7 +52,12 @@ impl Gpt {
             .iter()
             .map(|segment| {
                 let bytes = f32_bytes(&self.parameters[segment.range.clone()]);
-                (segment.name.clone(), Dtype::F32, segment.shape.clone(), bytes)
+                (
+                    segment.name.clone(),
+                    Dtype::F32,
+                    segment.shape.clone(),
+                    bytes,
+                )
             })
             .collect();
         write_tensors(path, &tensors, Some(("format", "pt")))
@@ -69,10 +79,16 @@ impl Gpt {
             let tensor = tensors
                 .get(&segment.name)
                 .or_else(|| tensors.get(short))
-                .ok_or_else(|| ModelError::tensor(&segment.name, format!("missing in {}", path.display())))?;
+                .ok_or_else(|| {
+                    ModelError::tensor(&segment.name, format!("missing in {}", path.display()))
+                })?;
             parameters.extend(values_of(tensor, &segment.name, &segment.shape)?);
         }
-        Ok(Self { config, table, parameters })
+        Ok(Self {
+            config,
+            table,
+            parameters,
+        })
     }
 }
 
@@ -80,12 +96,21 @@ fn values_of(tensor: &Tensor, name: &str, shape: &[usize]) -> Result<Vec<f32>, M
     if tensor.dims() != shape {
         return Err(ModelError::tensor(
             name,
-            format!("shape {:?}, but the model configuration asks for {shape:?}", tensor.dims()),
+            format!(
+                "shape {:?}, but the model configuration asks for {shape:?}",
+                tensor.dims()
+            ),
         ));
     }
-    let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let values = tensor
+        .to_dtype(DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
     if values.iter().any(|value| !value.is_finite()) {
-        return Err(ModelError::tensor(name, "holds numbers that are not finite"));
+        return Err(ModelError::tensor(
+            name,
+            "holds numbers that are not finite",
+        ));
     }
     Ok(values)
 }

@@ -122,7 +122,13 @@ impl ModelConfig {
     /// # Errors
     /// [`ModelError::Config`] with the field at fault.
     pub fn check(&self, file: &str) -> Result<(), ModelError> {
-        let fault = |field, problem: String| Err(ModelError::Config { file: file.into(), field, problem });
+        let fault = |field, problem: String| {
+            Err(ModelError::Config {
+                file: file.into(),
+                field,
+                problem,
+            })
+        };
         for (field, value) in [
             ("block", self.block),
             ("layers", self.layers),
@@ -135,16 +141,28 @@ impl ModelConfig {
         }
         // Tokens are stored as u16.
         if !(2..=65536).contains(&self.vocabulary) {
-            return fault("vocabulary", format!("{} is not between 2 and 65536", self.vocabulary));
+            return fault(
+                "vocabulary",
+                format!("{} is not between 2 and 65536", self.vocabulary),
+            );
         }
         if self.width % self.heads != 0 {
             let (heads, width) = (self.heads, self.width);
-            return fault("heads", format!("{heads} heads do not divide the width {width} evenly"));
+            return fault(
+                "heads",
+                format!("{heads} heads do not divide the width {width} evenly"),
+            );
         }
         let count = self.layers as f64 * 12.0 * (self.width as f64).powi(2)
             + (self.vocabulary + self.block) as f64 * self.width as f64;
         if count > 2e9 {
-            return fault("width", format!("the model would have {:.1} billion parameters, more than 2", count / 1e9));
+            return fault(
+                "width",
+                format!(
+                    "the model would have {:.1} billion parameters, more than 2",
+                    count / 1e9
+                ),
+            );
         }
         Ok(())
     }
@@ -152,7 +170,13 @@ impl ModelConfig {
 
 impl TrainingConfig {
     fn check(&self, file: &str) -> Result<(), ModelError> {
-        let fault = |field, problem: &str| Err(ModelError::Config { file: file.into(), field, problem: problem.into() });
+        let fault = |field, problem: &str| {
+            Err(ModelError::Config {
+                file: file.into(),
+                field,
+                problem: problem.into(),
+            })
+        };
         if self.steps == 0 {
             return fault("steps", "must be at least 1");
         }
@@ -160,7 +184,10 @@ impl TrainingConfig {
             return fault("batch", "batch, accumulation and shards must be at least 1");
         }
         if self.evaluate_every == 0 || self.evaluate_sequences == 0 {
-            return fault("evaluate_every", "evaluate_every and evaluate_sequences must be at least 1");
+            return fault(
+                "evaluate_every",
+                "evaluate_every and evaluate_sequences must be at least 1",
+            );
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return fault("dropout", "must be at least 0 and below 1");
@@ -190,7 +217,8 @@ impl Config {
     /// When the file cannot be read, has an unknown or missing key (with line and column), or describes no model.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let text = std::fs::read_to_string(path).map_err(|error| ModelError::io(path, error))?;
-        let config: Self = serde_yaml::from_str(&text).map_err(|error| ModelError::file(path, error))?;
+        let config: Self =
+            serde_yaml::from_str(&text).map_err(|error| ModelError::file(path, error))?;
         config.check(&file_name(path))?;
         Ok(config)
     }
@@ -253,8 +281,10 @@ impl ModelConfig {
     /// When the file cannot be read or describes a model that is not ours.
     pub fn load_hub_json(path: &Path) -> Result<Self, ModelError> {
         let text = std::fs::read_to_string(path).map_err(|error| ModelError::io(path, error))?;
-        let hub: HubConfig = serde_json::from_str(&text).map_err(|error| ModelError::file(path, error))?;
-        if hub.model_type != "gpt2" || hub.activation_function != "gelu" || !hub.tie_word_embeddings {
+        let hub: HubConfig =
+            serde_json::from_str(&text).map_err(|error| ModelError::file(path, error))?;
+        if hub.model_type != "gpt2" || hub.activation_function != "gelu" || !hub.tie_word_embeddings
+        {
             return Err(ModelError::file(
                 path,
                 format!(

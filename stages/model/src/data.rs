@@ -21,10 +21,19 @@ pub struct Batch {
 pub fn read_tokens(path: &Path, config: &ModelConfig) -> Result<Vec<u16>, ModelError> {
     let bytes = std::fs::read(path).map_err(|error| ModelError::io(path, error))?;
     if bytes.len() % 2 != 0 {
-        return Err(ModelError::file(path, "an odd number of bytes: not a file of 16-bit tokens"));
+        return Err(ModelError::file(
+            path,
+            "an odd number of bytes: not a file of 16-bit tokens",
+        ));
     }
-    let tokens: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-    if let Some(position) = tokens.iter().position(|&token| token as usize >= config.vocabulary) {
+    let tokens: Vec<u16> = bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
+    if let Some(position) = tokens
+        .iter()
+        .position(|&token| token as usize >= config.vocabulary)
+    {
         let (token, vocabulary) = (tokens[position], config.vocabulary);
         return Err(ModelError::file(
             path,
@@ -46,7 +55,10 @@ pub fn read_tokens(path: &Path, config: &ModelConfig) -> Result<Vec<u16>, ModelE
 /// # Errors
 /// When it cannot be written.
 pub fn write_tokens(path: &Path, tokens: &[u16]) -> Result<(), ModelError> {
-    let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    let bytes: Vec<u8> = tokens
+        .iter()
+        .flat_map(|token| token.to_le_bytes())
+        .collect();
     std::fs::write(path, bytes).map_err(|error| ModelError::io(path, error))
 }
 
@@ -57,7 +69,10 @@ impl Batch {
     pub fn random(tokens: &[u16], block: usize, sequences: usize, seed: u64, step: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(step);
-        let mut batch = Self { inputs: Vec::new(), targets: Vec::new() };
+        let mut batch = Self {
+            inputs: Vec::new(),
+            targets: Vec::new(),
+        };
         for _ in 0..sequences {
             let start = rng.random_range(0..(tokens.len() - block) as u64) as usize;
             batch.push(&tokens[start..=start + block]);
@@ -69,7 +84,10 @@ impl Batch {
     #[must_use]
     pub fn even(tokens: &[u16], block: usize, sequences: usize) -> Self {
         let places = tokens.len() - block;
-        let mut batch = Self { inputs: Vec::new(), targets: Vec::new() };
+        let mut batch = Self {
+            inputs: Vec::new(),
+            targets: Vec::new(),
+        };
         for index in 0..sequences {
             let start = index * places / sequences;
             batch.push(&tokens[start..=start + block]);

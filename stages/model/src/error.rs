@@ -7,13 +7,20 @@ use nanoflow_sdk::{Failure, StageError};
 pub enum ModelError {
     /// A configuration value that no model can have.
     #[error("{file}: {field}: {problem}")]
-    Config { file: String, field: &'static str, problem: String },
+    Config {
+        file: String,
+        field: &'static str,
+        problem: String,
+    },
     /// A file that is not what it should be.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
     /// A file that could not be read or written.
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// A tensor that is missing or has another shape than the configuration asks for.
     #[error("tensor '{name}': {problem}")]
     Tensor { name: String, problem: String },
@@ -30,15 +37,24 @@ pub enum ModelError {
 
 impl ModelError {
     pub(crate) fn file(path: impl Into<PathBuf>, problem: impl ToString) -> Self {
-        Self::File { path: path.into(), problem: problem.to_string() }
+        Self::File {
+            path: path.into(),
+            problem: problem.to_string(),
+        }
     }
 
     pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io { path: path.into(), source }
+        Self::Io {
+            path: path.into(),
+            source,
+        }
     }
 
     pub(crate) fn tensor(name: impl Into<String>, problem: impl ToString) -> Self {
-        Self::Tensor { name: name.into(), problem: problem.to_string() }
+        Self::Tensor {
+            name: name.into(),
+            problem: problem.to_string(),
+        }
     }
 
     /// What to do next, in one sentence.
@@ -50,6 +66,9 @@ impl ModelError {
             }
             Self::Data(_) => Some("use more text, or a smaller block or vocabulary in the model configuration"),
             Self::Diverged(_) => Some("lower learning_rate or raise warmup_steps in the model configuration"),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+                Some("that file is no text; check that the input names the right file")
+            }
             Self::Io { .. } | Self::Candle(_) => None,
         }
     }

@@ -73,23 +73,38 @@ pub fn evaluate(
         return Err(ModelError::Data("fewer than two tokens to evaluate".into()));
     }
     let block = model.block();
-    let windows: Vec<&[u16]> =
-        (0..tokens.len() - 1).step_by(block).map(|start| &tokens[start..tokens.len().min(start + block + 1)]).collect();
+    let windows: Vec<&[u16]> = (0..tokens.len() - 1)
+        .step_by(block)
+        .map(|start| &tokens[start..tokens.len().min(start + block + 1)])
+        .collect();
     let mut nats = 0.0;
     // In groups, so that progress can be told from this thread.
     let mut done = 0;
     for group in windows.chunks(64) {
-        let losses: Vec<f64> =
-            pool.install(|| group.par_iter().map(|window| window_loss(model, window)).collect::<Result<_, _>>())?;
+        let losses: Vec<f64> = pool.install(|| {
+            group
+                .par_iter()
+                .map(|window| window_loss(model, window))
+                .collect::<Result<_, _>>()
+        })?;
         nats += losses.iter().sum::<f64>();
         done += group.len();
         finished(done, windows.len());
     }
     let bytes = tokens[1..]
         .iter()
-        .map(|&token| byte_lengths.get(token as usize).copied().map_or(0, u64::from))
+        .map(|&token| {
+            byte_lengths
+                .get(token as usize)
+                .copied()
+                .map_or(0, u64::from)
+        })
         .sum();
-    Ok(Evaluation { tokens: tokens.len() - 1, nats, bytes })
+    Ok(Evaluation {
+        tokens: tokens.len() - 1,
+        nats,
+        bytes,
+    })
 }
 
 /// Sum of the cross-entropies of `window[1..]`, each after what stands before it.
@@ -99,14 +114,21 @@ fn window_loss(model: &dyn LanguageModel, window: &[u16]) -> Result<f64, ModelEr
     let mut total = 0.0;
     for (row, &target) in logits.chunks_exact(model.vocabulary()).zip(&window[1..]) {
         let Some(&wanted) = row.get(target as usize) else {
-            return Err(ModelError::Data(format!("token {target} is past the model's vocabulary")));
+            return Err(ModelError::Data(format!(
+                "token {target} is past the model's vocabulary"
+            )));
         };
         let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f64 = row.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+        let sum: f64 = row
+            .iter()
+            .map(|&logit| f64::from(logit - largest).exp())
+            .sum();
         total += sum.ln() - f64::from(wanted - largest);
     }
     if !total.is_finite() {
-        return Err(ModelError::Diverged("the model gives logits that are no finite numbers".into()));
+        return Err(ModelError::Diverged(
+            "the model gives logits that are no finite numbers".into(),
+        ));
     }
     Ok(total)
 }

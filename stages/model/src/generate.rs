@@ -43,7 +43,11 @@ fn draw(logits: &[f32], sampling: Sampling, rng: &mut ChaCha8Rng) -> u16 {
     if sampling.temperature <= 0.0 {
         return order[0] as u16;
     }
-    let kept = if sampling.top_k == 0 { order.len() } else { sampling.top_k.min(order.len()) };
+    let kept = if sampling.top_k == 0 {
+        order.len()
+    } else {
+        sampling.top_k.min(order.len())
+    };
     let largest = logits[order[0]];
     let weights: Vec<f64> = order[..kept]
         .iter()

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use crate::kernels::{
-    add_bias, add_into, column_sums, cross_entropy, dropout, gelu, gelu_backward, layer_norm, layer_norm_backward, multiply,
-    softmax_causal, softmax_causal_backward, Matrix, MatrixMut, NormStatistics,
+    add_bias, add_into, column_sums, cross_entropy, dropout, gelu, gelu_backward, layer_norm,
+    layer_norm_backward, multiply, softmax_causal, softmax_causal_backward, Matrix, MatrixMut,
+    NormStatistics,
 };
 use crate::parameters::{BlockRanges, Pair, ParameterTable};
 use crate::{ModelConfig, ModelError};
@@ -28,7 +29,11 @@ impl Dropout {
     /// Applies it at one place of the network; the backward pass names the same place.
     fn apply(self, values: &mut [f32], layer: usize, place: Place) {
         let site = (layer as u64) << 3 | place as u64;
-        dropout(values, self.rate, self.key ^ (site + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        dropout(
+            values,
+            self.rate,
+            self.key ^ (site + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        );
     }
 }
 
@@ -82,13 +87,21 @@ impl Gpt {
     pub fn new(config: ModelConfig, seed: u64) -> Self {
         let table = ParameterTable::new(&config);
         let parameters = table.initialize(&config, seed);
-        Self { config, table, parameters }
+        Self {
+            config,
+            table,
+            parameters,
+        }
     }
 
     /// Borrows the pieces as a network to run.
     #[must_use]
     pub fn network(&self) -> Network<'_> {
-        Network { config: &self.config, table: &self.table, parameters: Cow::Borrowed(&self.parameters) }
+        Network {
+            config: &self.config,
+            table: &self.table,
+            parameters: Cow::Borrowed(&self.parameters),
+        }
     }
 
     /// Logits of every position of one sequence, T × V.
@@ -127,7 +140,11 @@ impl Gpt {
     ///
     /// # Errors
     /// When the sequence does not fit the model.
-    pub fn observe(&self, tokens: &[u16], visit: &mut dyn FnMut(Site, usize, &[f32])) -> Result<(), ModelError> {
+    pub fn observe(
+        &self,
+        tokens: &[u16],
+        visit: &mut dyn FnMut(Site, usize, &[f32]),
+    ) -> Result<(), ModelError> {
         self.config.check_tokens(tokens)?;
         let network = self.network();
         let state = network.forward(tokens, tokens.len(), Dropout::default());
@@ -154,11 +171,18 @@ impl ModelConfig {
     pub fn check_tokens(&self, tokens: &[u16]) -> Result<(), ModelError> {
         if tokens.is_empty() || tokens.len() > self.block {
             let (length, block) = (tokens.len(), self.block);
-            return Err(ModelError::Data(format!("a sequence of {length} tokens does not fit a block of {block}")));
+            return Err(ModelError::Data(format!(
+                "a sequence of {length} tokens does not fit a block of {block}"
+            )));
         }
-        if let Some(token) = tokens.iter().find(|&&token| token as usize >= self.vocabulary) {
+        if let Some(token) = tokens
+            .iter()
+            .find(|&&token| token as usize >= self.vocabulary)
+        {
             let vocabulary = self.vocabulary;
-            return Err(ModelError::Data(format!("token {token} is past the model's vocabulary of {vocabulary}")));
+            return Err(ModelError::Data(format!(
+                "token {token} is past the model's vocabulary of {vocabulary}"
+            )));
         }
         Ok(())
     }
@@ -197,15 +221,23 @@ impl Network<'_> {
     fn norm(&self, source: &[f32], layer: &Pair) -> (Vec<f32>, Vec<NormStatistics>) {
         let mut target = vec![0.0; source.len()];
         let mut statistics = vec![NormStatistics::default(); source.len() / self.config.width];
-        layer_norm(&mut target, &mut statistics, source, self.part(&layer.weight), self.part(&layer.bias));
+        layer_norm(
+            &mut target,
+            &mut statistics,
+            source,
+            self.part(&layer.weight),
+            self.part(&layer.bias),
+        );
         (target, statistics)
     }
 
     /// `tokens` holds whole sequences of `positions` tokens, one after the other.
     fn forward(&self, tokens: &[u16], positions: usize, dropout: Dropout) -> State {
         let width = self.config.width;
-        let (token_rows, position_rows) =
-            (self.part(&self.table.token_embedding), self.part(&self.table.position_embedding));
+        let (token_rows, position_rows) = (
+            self.part(&self.table.token_embedding),
+            self.part(&self.table.position_embedding),
+        );
         let mut residual = Vec::with_capacity(tokens.len() * width);
         for (index, &token) in tokens.iter().enumerate() {
             let token_row = &token_rows[token as usize * width..][..width];
@@ -220,7 +252,12 @@ impl Network<'_> {
             residual = output;
         }
         let (norm, statistics) = self.norm(&residual, &self.table.final_norm);
-        State { blocks, output: residual, norm, statistics }
+        State {
+            blocks,
+            output: residual,
+            norm,
+            statistics,
+        }
     }
 
     fn block(
@@ -261,8 +298,18 @@ impl Network<'_> {
     }
 
     /// Causal attention of every head: softmax(Q·Kᵀ/√D)·V.
-    fn attention(&self, qkv: &[f32], positions: usize, layer: usize, dropout: Dropout) -> (Vec<f32>, Vec<f32>) {
-        let (width, heads, head_width) = (self.config.width, self.config.heads, self.config.head_width());
+    fn attention(
+        &self,
+        qkv: &[f32],
+        positions: usize,
+        layer: usize,
+        dropout: Dropout,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let (width, heads, head_width) = (
+            self.config.width,
+            self.config.heads,
+            self.config.head_width(),
+        );
         let sequences = qkv.len() / (3 * width * positions);
         let square = positions * positions;
         let mut probabilities = vec![0.0; sequences * heads * square];
@@ -271,7 +318,13 @@ impl Network<'_> {
         for (index, scores) in probabilities.chunks_exact_mut(square).enumerate() {
             let (sequence, head) = (index / heads, index % heads);
             let [q, k, _] = head_views(qkv, sequence, head, positions, width, head_width);
-            multiply(MatrixMut::new(scores, positions, positions), false, scale, q, k.transposed());
+            multiply(
+                MatrixMut::new(scores, positions, positions),
+                false,
+                scale,
+                q,
+                k.transposed(),
+            );
             softmax_causal(scores, positions);
         }
         let mut dropped = Cow::Borrowed(&probabilities);
@@ -283,7 +336,13 @@ impl Network<'_> {
             let [_, _, v] = head_views(qkv, sequence, head, positions, width, head_width);
             let target = &mut attended[sequence * positions * width + head * head_width..];
             let target = MatrixMut::strided(target, positions, head_width, width);
-            multiply(target, false, 1.0, Matrix::new(weights, positions, positions), v);
+            multiply(
+                target,
+                false,
+                1.0,
+                Matrix::new(weights, positions, positions),
+                v,
+            );
         }
         (probabilities, attended)
     }
@@ -313,7 +372,13 @@ impl Network<'_> {
 
     /// Loss and gradient of whole sequences; the gradient is that of `scale` · (sum of cross-entropies).
     #[must_use]
-    pub fn gradient(&self, tokens: &[u16], targets: &[u16], scale: f32, dropout: Dropout) -> ShardResult {
+    pub fn gradient(
+        &self,
+        tokens: &[u16],
+        targets: &[u16],
+        scale: f32,
+        dropout: Dropout,
+    ) -> ShardResult {
         let positions = self.config.block;
         let state = self.forward(tokens, positions, dropout);
         let mut logits = self.head(&state.norm);
@@ -322,7 +387,14 @@ impl Network<'_> {
         let mut d_residual = self.head_backward(&logits, &state, &mut gradient);
         drop(logits);
         for (layer, block) in state.blocks.iter().enumerate().rev() {
-            self.block_backward(&mut d_residual, block, positions, layer, dropout, &mut gradient);
+            self.block_backward(
+                &mut d_residual,
+                block,
+                positions,
+                layer,
+                dropout,
+                &mut gradient,
+            );
         }
         dropout.apply(&mut d_residual, 0, Place::Embedding);
         self.embedding_backward(&d_residual, tokens, positions, &mut gradient);
@@ -335,7 +407,11 @@ impl Network<'_> {
         let rows = state.norm.len() / width;
         let d_logits = Matrix::new(d_logits, rows, vocabulary);
         multiply(
-            MatrixMut::new(&mut gradient[self.table.token_embedding.clone()], vocabulary, width),
+            MatrixMut::new(
+                &mut gradient[self.table.token_embedding.clone()],
+                vocabulary,
+                width,
+            ),
             true,
             1.0,
             d_logits.transposed(),
@@ -343,10 +419,23 @@ impl Network<'_> {
         );
         let mut d_norm = vec![0.0; state.norm.len()];
         let embedding = Matrix::new(self.part(&self.table.token_embedding), vocabulary, width);
-        multiply(MatrixMut::new(&mut d_norm, rows, width), false, 1.0, d_logits, embedding);
+        multiply(
+            MatrixMut::new(&mut d_norm, rows, width),
+            false,
+            1.0,
+            d_logits,
+            embedding,
+        );
         let mut d_residual = vec![0.0; state.norm.len()];
         let final_norm = &self.table.final_norm;
-        self.norm_backward(&mut d_residual, &d_norm, &state.output, &state.statistics, final_norm, gradient);
+        self.norm_backward(
+            &mut d_residual,
+            &d_norm,
+            &state.output,
+            &state.statistics,
+            final_norm,
+            gradient,
+        );
         d_residual
     }
 
@@ -365,18 +454,39 @@ impl Network<'_> {
         let mut d_up = self.linear_backward(&d_branch, &state.activated, &ranges.down, gradient);
         gelu_backward(&mut d_up, &state.up);
         let d_norm2 = self.linear_backward(&d_up, &state.norm2, &ranges.up, gradient);
-        self.norm_backward(d_residual, &d_norm2, &state.middle, &state.statistics2, &ranges.norm2, gradient);
+        self.norm_backward(
+            d_residual,
+            &d_norm2,
+            &state.middle,
+            &state.statistics2,
+            &ranges.norm2,
+            gradient,
+        );
 
         d_branch.copy_from_slice(d_residual);
         dropout.apply(&mut d_branch, layer, Place::Projection);
-        let d_attended = self.linear_backward(&d_branch, &state.attended, &ranges.projection, gradient);
+        let d_attended =
+            self.linear_backward(&d_branch, &state.attended, &ranges.projection, gradient);
         let d_qkv = self.attention_backward(&d_attended, state, positions, layer, dropout);
         let d_norm1 = self.linear_backward(&d_qkv, &state.norm1, &ranges.qkv, gradient);
-        self.norm_backward(d_residual, &d_norm1, &state.input, &state.statistics1, &ranges.norm1, gradient);
+        self.norm_backward(
+            d_residual,
+            &d_norm1,
+            &state.input,
+            &state.statistics1,
+            &ranges.norm1,
+            gradient,
+        );
     }
 
     /// Adds the gradients of weight and bias, returns that of the source.
-    fn linear_backward(&self, d_target: &[f32], source: &[f32], layer: &Pair, gradient: &mut [f32]) -> Vec<f32> {
+    fn linear_backward(
+        &self,
+        d_target: &[f32],
+        source: &[f32],
+        layer: &Pair,
+        gradient: &mut [f32],
+    ) -> Vec<f32> {
         let outputs = layer.bias.len();
         let inputs = layer.weight.len() / outputs;
         let rows = source.len() / inputs;
@@ -391,7 +501,13 @@ impl Network<'_> {
         );
         let mut d_source = vec![0.0; source.len()];
         let weight = Matrix::new(self.part(&layer.weight), inputs, outputs).transposed();
-        multiply(MatrixMut::new(&mut d_source, rows, inputs), false, 1.0, d_target, weight);
+        multiply(
+            MatrixMut::new(&mut d_source, rows, inputs),
+            false,
+            1.0,
+            d_target,
+            weight,
+        );
         d_source
     }
 
@@ -407,7 +523,14 @@ impl Network<'_> {
         // Weight and bias of a norm lie side by side.
         let both = &mut gradient[layer.weight.start..layer.bias.end];
         let pair = both.split_at_mut(layer.weight.len());
-        layer_norm_backward(d_source, pair, d_target, source, statistics, self.part(&layer.weight));
+        layer_norm_backward(
+            d_source,
+            pair,
+            d_target,
+            source,
+            statistics,
+            self.part(&layer.weight),
+        );
     }
 
     fn attention_backward(
@@ -418,7 +541,11 @@ impl Network<'_> {
         layer: usize,
         dropout: Dropout,
     ) -> Vec<f32> {
-        let (width, heads, head_width) = (self.config.width, self.config.heads, self.config.head_width());
+        let (width, heads, head_width) = (
+            self.config.width,
+            self.config.heads,
+            self.config.head_width(),
+        );
         let square = positions * positions;
         let scale = 1.0 / (head_width as f32).sqrt();
         let mut dropped = Cow::Borrowed(&state.probabilities);
@@ -431,8 +558,10 @@ impl Network<'_> {
             let start = sequence * positions * width + head * head_width;
             Matrix::strided(&d_attended[start..], positions, head_width, width)
         };
-        for (index, (scores, weights)) in
-            d_scores.chunks_exact_mut(square).zip(dropped.chunks_exact(square)).enumerate()
+        for (index, (scores, weights)) in d_scores
+            .chunks_exact_mut(square)
+            .zip(dropped.chunks_exact(square))
+            .enumerate()
         {
             let (sequence, head) = (index / heads, index % heads);
             let [_, _, v] = head_views(&state.qkv, sequence, head, positions, width, head_width);
@@ -440,11 +569,19 @@ impl Network<'_> {
             let weights = Matrix::new(weights, positions, positions).transposed();
             let d_v = head_view_mut(&mut d_qkv, 2, sequence, head, positions, width, head_width);
             multiply(d_v, false, 1.0, weights, d_head);
-            multiply(MatrixMut::new(scores, positions, positions), false, 1.0, d_head, v.transposed());
+            multiply(
+                MatrixMut::new(scores, positions, positions),
+                false,
+                1.0,
+                d_head,
+                v.transposed(),
+            );
         }
         dropout.apply(&mut d_scores, layer, Place::Attention);
-        for (index, (scores, probabilities)) in
-            d_scores.chunks_exact_mut(square).zip(state.probabilities.chunks_exact(square)).enumerate()
+        for (index, (scores, probabilities)) in d_scores
+            .chunks_exact_mut(square)
+            .zip(state.probabilities.chunks_exact(square))
+            .enumerate()
         {
             let (sequence, head) = (index / heads, index % heads);
             softmax_causal_backward(scores, probabilities, positions);
@@ -458,9 +595,19 @@ impl Network<'_> {
         d_qkv
     }
 
-    fn embedding_backward(&self, d_residual: &[f32], tokens: &[u16], positions: usize, gradient: &mut [f32]) {
+    fn embedding_backward(
+        &self,
+        d_residual: &[f32],
+        tokens: &[u16],
+        positions: usize,
+        gradient: &mut [f32],
+    ) {
         let width = self.config.width;
-        for (index, (&token, row)) in tokens.iter().zip(d_residual.chunks_exact(width)).enumerate() {
+        for (index, (&token, row)) in tokens
+            .iter()
+            .zip(d_residual.chunks_exact(width))
+            .enumerate()
+        {
             let token_start = self.table.token_embedding.start + token as usize * width;
             add_into(&mut gradient[token_start..][..width], row);
             let position_start = self.table.position_embedding.start + index % positions * width;

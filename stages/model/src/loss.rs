@@ -38,26 +38,54 @@ impl BatchLoss {
         (shards, dropout, seed): (usize, f32, u64),
         pool: Arc<rayon::ThreadPool>,
     ) -> Self {
-        Self { config, table, batch, shards, dropout, seed, pool, gradient: Mutex::new(None) }
+        Self {
+            config,
+            table,
+            batch,
+            shards,
+            dropout,
+            seed,
+            pool,
+            gradient: Mutex::new(None),
+        }
     }
 
     /// Mean loss and its gradient.
     #[must_use]
     pub fn evaluate(&self, parameters: &[f32]) -> (f64, Vec<f32>) {
-        let network =
-            Network { config: &self.config, table: &self.table, parameters: Cow::Borrowed(parameters) };
+        let network = Network {
+            config: &self.config,
+            table: &self.table,
+            parameters: Cow::Borrowed(parameters),
+        };
         let block = self.config.block;
         let sequences = self.batch.inputs.len() / block;
         let tokens = self.batch.inputs.len() as f64;
         let per_shard = sequences.div_ceil(self.shards).max(1) * block;
-        let shards: Vec<_> =
-            self.batch.inputs.chunks(per_shard).zip(self.batch.targets.chunks(per_shard)).enumerate().collect();
+        let shards: Vec<_> = self
+            .batch
+            .inputs
+            .chunks(per_shard)
+            .zip(self.batch.targets.chunks(per_shard))
+            .enumerate()
+            .collect();
         self.pool.install(|| {
             let results: Vec<ShardResult> = shards
                 .into_par_iter()
                 .map(|(index, (inputs, targets))| {
-                    let key = self.seed.wrapping_add(index as u64).wrapping_mul(0xd134_2543_de82_ef95);
-                    network.gradient(inputs, targets, (1.0 / tokens) as f32, Dropout { rate: self.dropout, key })
+                    let key = self
+                        .seed
+                        .wrapping_add(index as u64)
+                        .wrapping_mul(0xd134_2543_de82_ef95);
+                    network.gradient(
+                        inputs,
+                        targets,
+                        (1.0 / tokens) as f32,
+                        Dropout {
+                            rate: self.dropout,
+                            key,
+                        },
+                    )
                 })
                 .collect();
             let loss = results.iter().map(|result| result.loss_sum).sum::<f64>() / tokens;
@@ -69,14 +97,20 @@ impl BatchLoss {
 /// Adds the shards' gradients in their order, in pieces side by side.
 fn reduce(results: Vec<ShardResult>) -> Vec<f32> {
     let mut results = results.into_iter();
-    let mut total = results.next().map(|first| first.gradient).unwrap_or_default();
+    let mut total = results
+        .next()
+        .map(|first| first.gradient)
+        .unwrap_or_default();
     let rest: Vec<Vec<f32>> = results.map(|result| result.gradient).collect();
     const PIECE: usize = 1 << 14;
-    total.par_chunks_mut(PIECE).enumerate().for_each(|(index, piece)| {
-        for gradient in &rest {
-            add_into(piece, &gradient[index * PIECE..][..piece.len()]);
-        }
-    });
+    total
+        .par_chunks_mut(PIECE)
+        .enumerate()
+        .for_each(|(index, piece)| {
+            for gradient in &rest {
+                add_into(piece, &gradient[index * PIECE..][..piece.len()]);
+            }
+        });
     total
 }
 
@@ -85,10 +119,18 @@ impl CustomOp1 for BatchLoss {
         "gpt-batch-loss"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        storage: &CpuStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
         let parameters = contiguous(storage, layout)?;
         if parameters.len() != self.table.total {
-            candle_core::bail!("{} parameters instead of {}", parameters.len(), self.table.total);
+            candle_core::bail!(
+                "{} parameters instead of {}",
+                parameters.len(),
+                self.table.total
+            );
         }
         let (loss, gradient) = self.evaluate(parameters);
         if let Ok(mut kept) = self.gradient.lock() {
@@ -97,9 +139,16 @@ impl CustomOp1 for BatchLoss {
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
-    fn bwd(&self, argument: &Tensor, _result: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    fn bwd(
+        &self,
+        argument: &Tensor,
+        _result: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<Option<Tensor>> {
         let kept = self.gradient.lock().ok().and_then(|mut kept| kept.take());
-        let Some(kept) = kept else { candle_core::bail!("backward before forward") };
+        let Some(kept) = kept else {
+            candle_core::bail!("backward before forward")
+        };
         let kept = Tensor::from_vec(kept, argument.shape(), argument.device())?;
         let factor = f64::from(gradient.to_scalar::<f32>()?);
         if factor == 1.0 {
@@ -110,8 +159,13 @@ impl CustomOp1 for BatchLoss {
 }
 
 /// The values of a contiguous f32 tensor.
-pub(crate) fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("a contiguous tensor is needed") };
+pub(crate) fn contiguous<'a>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> candle_core::Result<&'a [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        candle_core::bail!("a contiguous tensor is needed")
+    };
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 

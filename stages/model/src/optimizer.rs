@@ -32,7 +32,10 @@ pub struct AdamW {
 /// The learning rate at `step` (from 0): linear warm-up, then a cosine down to the minimum at the last step.
 #[must_use]
 pub fn learning_rate(settings: &TrainingConfig, step: u64) -> f32 {
-    let (high, low) = (f64::from(settings.learning_rate), f64::from(settings.minimum_learning_rate));
+    let (high, low) = (
+        f64::from(settings.learning_rate),
+        f64::from(settings.minimum_learning_rate),
+    );
     if step < settings.warmup_steps {
         return (high * (step + 1) as f64 / settings.warmup_steps as f64) as f32;
     }
@@ -62,7 +65,11 @@ pub fn norm(values: &[f32]) -> f64 {
 impl AdamW {
     #[must_use]
     pub fn new(table: &ParameterTable, heads: usize, settings: TrainingConfig) -> Self {
-        let moments = Moments { first: vec![0.0; table.total], second: vec![0.0; table.total], step: 0 };
+        let moments = Moments {
+            first: vec![0.0; table.total],
+            second: vec![0.0; table.total],
+            step: 0,
+        };
         let mut pieces = Vec::new();
         for segment in &table.segments {
             let mut start = segment.range.start;
@@ -72,7 +79,12 @@ impl AdamW {
                 start = end;
             }
         }
-        Self { moments, pieces, heads: HeadGroups::new(table, heads), settings }
+        Self {
+            moments,
+            pieces,
+            heads: HeadGroups::new(table, heads),
+            settings,
+        }
     }
 
     /// One step on a candle variable with the gradient that candle computed. Returns the gradient's norm.
@@ -80,11 +92,16 @@ impl AdamW {
     /// # Errors
     /// [`ModelError::Diverged`] when the gradient is no finite number; candle's errors.
     pub fn step(&mut self, variable: &Var, gradient: &Tensor) -> Result<f64, ModelError> {
-        let update = Update { optimizer: Mutex::new(self), norm: Mutex::new(0.0) };
+        let update = Update {
+            optimizer: Mutex::new(self),
+            norm: Mutex::new(0.0),
+        };
         variable.as_tensor().inplace_op2(gradient, &update)?;
         let norm = update.norm.into_inner().unwrap_or(f64::NAN);
         if !norm.is_finite() {
-            return Err(ModelError::Diverged("the gradient is no finite number any more".into()));
+            return Err(ModelError::Diverged(
+                "the gradient is no finite number any more".into(),
+            ));
         }
         Ok(norm)
     }
@@ -101,7 +118,11 @@ impl AdamW {
         let step = self.moments.step.min(1 << 30) as i32;
         let clip = f64::from(settings.clip);
         let factors = Factors {
-            gradient: if clip > 0.0 && norm > clip { (clip / norm) as f32 } else { 1.0 },
+            gradient: if clip > 0.0 && norm > clip {
+                (clip / norm) as f32
+            } else {
+                1.0
+            },
             beta1: settings.beta1,
             beta2: settings.beta2,
             rate: rate / (1.0 - settings.beta1.powi(step)),
@@ -109,19 +130,32 @@ impl AdamW {
             decay: 1.0 - rate * settings.weight_decay,
         };
         let mut work = Vec::with_capacity(self.pieces.len());
-        let (mut rest_of_parameters, mut first, mut second) =
-            (&mut parameters[..], self.moments.first.as_mut_slice(), self.moments.second.as_mut_slice());
+        let (mut rest_of_parameters, mut first, mut second) = (
+            &mut parameters[..],
+            self.moments.first.as_mut_slice(),
+            self.moments.second.as_mut_slice(),
+        );
         for (range, decays) in &self.pieces {
             let (piece, rest) = rest_of_parameters.split_at_mut(range.len());
             let (first_piece, first_rest) = first.split_at_mut(range.len());
             let (second_piece, second_rest) = second.split_at_mut(range.len());
             (rest_of_parameters, first, second) = (rest, first_rest, second_rest);
-            let factors = Factors { decay: if *decays { factors.decay } else { 1.0 }, ..factors };
-            work.push((piece, first_piece, second_piece, &gradient[range.clone()], factors));
+            let factors = Factors {
+                decay: if *decays { factors.decay } else { 1.0 },
+                ..factors
+            };
+            work.push((
+                piece,
+                first_piece,
+                second_piece,
+                &gradient[range.clone()],
+                factors,
+            ));
         }
-        work.into_par_iter().for_each(|(parameters, first, second, gradient, factors)| {
-            factors.apply(parameters, first, second, gradient);
-        });
+        work.into_par_iter()
+            .for_each(|(parameters, first, second, gradient, factors)| {
+                factors.apply(parameters, first, second, gradient);
+            });
         if settings.head_sparsity > 0.0 {
             self.heads.shrink(parameters, rate * settings.head_sparsity);
         }
@@ -140,7 +174,13 @@ struct Factors {
 }
 
 impl Factors {
-    fn apply(self, parameters: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
+    fn apply(
+        self,
+        parameters: &mut [f32],
+        first: &mut [f32],
+        second: &mut [f32],
+        gradient: &[f32],
+    ) {
         const EPSILON: f32 = 1e-8;
         Arch::new().dispatch(
             #[inline(always)]
@@ -168,16 +208,33 @@ struct HeadGroups {
 
 impl HeadGroups {
     fn new(table: &ParameterTable, heads: usize) -> Self {
-        let layers = table.blocks.iter().map(|block| (block.qkv.weight.start, block.projection.weight.start)).collect();
-        Self { layers, width: table.final_norm.weight.len(), heads }
+        let layers = table
+            .blocks
+            .iter()
+            .map(|block| (block.qkv.weight.start, block.projection.weight.start))
+            .collect();
+        Self {
+            layers,
+            width: table.final_norm.weight.len(),
+            heads,
+        }
     }
 
     /// Calls `visit` with each run of weights of one head: columns of c_attn, rows of c_proj.
-    fn visit(&self, parameters: &mut [f32], layer: (usize, usize), head: usize, mut visit: impl FnMut(&mut [f32])) {
+    fn visit(
+        &self,
+        parameters: &mut [f32],
+        layer: (usize, usize),
+        head: usize,
+        mut visit: impl FnMut(&mut [f32]),
+    ) {
         let (width, columns) = (self.width, self.width / self.heads);
         for row in 0..width {
             for part in 0..3 {
-                visit(&mut parameters[layer.0 + row * 3 * width + part * width + head * columns..][..columns]);
+                visit(
+                    &mut parameters[layer.0 + row * 3 * width + part * width + head * columns..]
+                        [..columns],
+                );
             }
         }
         visit(&mut parameters[layer.1 + head * columns * width..][..columns * width]);
@@ -190,10 +247,15 @@ impl HeadGroups {
             for head in 0..self.heads {
                 let mut sum = 0.0f64;
                 self.visit(parameters, layer, head, |run| {
-                    sum += run.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
+                    sum += run
+                        .iter()
+                        .map(|&value| f64::from(value) * f64::from(value))
+                        .sum::<f64>();
                 });
                 let factor = (1.0 - f64::from(amount) / sum.sqrt().max(1e-12)).max(0.0) as f32;
-                self.visit(parameters, layer, head, |run| run.iter_mut().for_each(|value| *value *= factor));
+                self.visit(parameters, layer, head, |run| {
+                    run.iter_mut().for_each(|value| *value *= factor)
+                });
             }
         }
     }
@@ -220,7 +282,9 @@ impl InplaceOp2 for Update<'_> {
         let Some((start, end)) = parameters_layout.contiguous_offsets() else {
             candle_core::bail!("a contiguous tensor is needed")
         };
-        let CpuStorage::F32(parameters) = parameters else { candle_core::bail!("f32 parameters are needed") };
+        let CpuStorage::F32(parameters) = parameters else {
+            candle_core::bail!("f32 parameters are needed")
+        };
         let (Ok(mut optimizer), Ok(mut norm)) = (self.optimizer.lock(), self.norm.lock()) else {
             candle_core::bail!("a step of the optimiser was interrupted")
         };

@@ -58,8 +58,16 @@ impl ParameterTable {
     pub fn new(config: &ModelConfig) -> Self {
         let width = config.width;
         let mut builder = Builder::default();
-        let token_embedding = builder.push("transformer.wte.weight".into(), vec![config.vocabulary, width], true);
-        let position_embedding = builder.push("transformer.wpe.weight".into(), vec![config.block, width], true);
+        let token_embedding = builder.push(
+            "transformer.wte.weight".into(),
+            vec![config.vocabulary, width],
+            true,
+        );
+        let position_embedding = builder.push(
+            "transformer.wpe.weight".into(),
+            vec![config.block, width],
+            true,
+        );
         let blocks = (0..config.layers)
             .map(|layer| {
                 let name = |part: &str| format!("transformer.h.{layer}.{part}");
@@ -98,7 +106,11 @@ impl ParameterTable {
                 target.fill(1.0);
             } else if !is_bias {
                 let onto_residual = segment.name.ends_with("c_proj.weight");
-                let deviation = if onto_residual { 0.02 / (2.0 * config.layers as f64).sqrt() } else { 0.02 };
+                let deviation = if onto_residual {
+                    0.02 / (2.0 * config.layers as f64).sqrt()
+                } else {
+                    0.02
+                };
                 fill_normal(target, deviation, &mut rng);
             }
         }
@@ -128,7 +140,12 @@ impl Builder {
     fn push(&mut self, name: String, shape: Vec<usize>, decay: bool) -> Range<usize> {
         let range = self.total..self.total + shape.iter().product::<usize>();
         self.total = range.end;
-        self.segments.push(Segment { name, shape, range: range.clone(), decay });
+        self.segments.push(Segment {
+            name,
+            shape,
+            range: range.clone(),
+            decay,
+        });
         range
     }
 

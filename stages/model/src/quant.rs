@@ -55,6 +55,10 @@ pub struct QuantizedLayer {
     pub v_scale: f32,
     /// Step of attention's result, the input of `o`.
     pub mix_scale: f32,
+    /// Mean of attention's result in calibration, one for each channel of all heads; what a removed head leaves in the
+    /// bias of `o`.
+    #[serde(skip)]
+    pub mix_mean: Vec<f32>,
     /// E × (heads · D).
     #[serde(skip)]
     pub o: QuantizedLinear,
@@ -107,13 +111,28 @@ impl QuantizedLinear {
             let column = || matrix.iter().skip(row).step_by(outputs.max(1));
             let largest = column().fold(0.0f32, |largest, value| largest.max(value.abs()));
             // A row of zeros still needs a step: its bias is a multiple of it.
-            let step = if largest > 0.0 { largest / CODE_LIMIT } else { 1e-6 };
-            for (code, value) in weight[row * inputs..(row + 1) * inputs].iter_mut().zip(column()) {
-                *code = (value / step).round_ties_even().clamp(-CODE_LIMIT, CODE_LIMIT) as i8;
+            let step = if largest > 0.0 {
+                largest / CODE_LIMIT
+            } else {
+                1e-6
+            };
+            for (code, value) in weight[row * inputs..(row + 1) * inputs]
+                .iter_mut()
+                .zip(column())
+            {
+                *code = (value / step)
+                    .round_ties_even()
+                    .clamp(-CODE_LIMIT, CODE_LIMIT) as i8;
             }
             scale.push(step);
         }
-        Self { rows: outputs, columns: inputs, weight, scale, bias }
+        Self {
+            rows: outputs,
+            columns: inputs,
+            weight,
+            scale,
+            bias,
+        }
     }
 
     /// Back to real values as `[inputs, outputs]`.
@@ -133,7 +152,10 @@ impl QuantizedLinear {
     fn squares(&self, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) -> f64 {
         rows.map(|row| {
             let codes = &self.weight[row * self.columns..][columns.clone()];
-            let sum: f64 = codes.iter().map(|&code| f64::from(code) * f64::from(code)).sum();
+            let sum: f64 = codes
+                .iter()
+                .map(|&code| f64::from(code) * f64::from(code))
+                .sum();
             sum * f64::from(self.scale[row]) * f64::from(self.scale[row])
         })
         .sum()
@@ -148,7 +170,8 @@ impl QuantizedLinear {
             keep[(row - 1) / columns]
         });
         let mut flags = keep.iter();
-        self.scale.retain(|_| flags.next().is_some_and(|&keep| keep));
+        self.scale
+            .retain(|_| flags.next().is_some_and(|&keep| keep));
         let mut flags = keep.iter();
         self.bias.retain(|_| flags.next().is_some_and(|&keep| keep));
         self.rows = self.scale.len();
@@ -167,6 +190,33 @@ impl QuantizedLinear {
 
 fn retain_by(values: &mut Vec<i8>, mut keep: impl FnMut() -> bool) {
     values.retain(|_| keep());
+}
+
+impl QuantizedLayer {
+    /// Adds what the channels that are not kept contribute on average to the bias of `o`.
+    fn leave_means(&mut self, keep: &[bool]) {
+        let columns = self.o.columns;
+        for ((row, bias), scale) in self
+            .o
+            .weight
+            .chunks_exact(columns)
+            .zip(&mut self.o.bias)
+            .zip(&self.o.scale)
+        {
+            let removed = row
+                .iter()
+                .zip(&self.mix_mean)
+                .zip(keep)
+                .filter(|(_, &keep)| !keep);
+            *bias += scale
+                * removed
+                    .map(|((&code, &mean), _)| f32::from(code) * mean)
+                    .sum::<f32>();
+        }
+        let mut flags = keep.iter();
+        self.mix_mean
+            .retain(|_| flags.next().is_some_and(|&keep| keep));
+    }
 }
 
 /// How one head stands in a pruning.
@@ -188,7 +238,17 @@ impl QuantizedGpt {
             .layers
             .iter()
             .map(|layer| {
-                [&layer.q, &layer.k, &layer.v, &layer.o, &layer.up, &layer.down].map(linear).iter().sum::<usize>()
+                [
+                    &layer.q,
+                    &layer.k,
+                    &layer.v,
+                    &layer.o,
+                    &layer.up,
+                    &layer.down,
+                ]
+                .map(linear)
+                .iter()
+                .sum::<usize>()
                     + 4 * self.width
             })
             .sum();
@@ -206,32 +266,43 @@ impl QuantizedGpt {
                 for matrix in [&layer.q, &layer.k, &layer.v] {
                     sum += matrix.squares(channels.clone(), 0..matrix.columns);
                 }
-                norms.push(HeadNorm { layer: index, head, norm: sum.sqrt(), removed: false });
+                norms.push(HeadNorm {
+                    layer: index,
+                    head,
+                    norm: sum.sqrt(),
+                    removed: false,
+                });
             }
         }
         norms
     }
 
-    /// Removes the given heads for good.
+    /// Removes the given heads for good. Their mean contribution goes into the bias of the projection.
     ///
     /// # Errors
     /// When a head does not exist.
     pub fn remove_heads(&mut self, heads: &[(usize, usize)]) -> Result<(), ModelError> {
         let width = self.head_width;
-        if let Some((layer, head)) =
-            heads.iter().find(|(layer, head)| self.layers.get(*layer).is_none_or(|found| *head >= found.heads))
-        {
-            return Err(ModelError::Data(format!("there is no head {head} in layer {layer}")));
+        if let Some((layer, head)) = heads.iter().find(|(layer, head)| {
+            self.layers
+                .get(*layer)
+                .is_none_or(|found| *head >= found.heads)
+        }) {
+            return Err(ModelError::Data(format!(
+                "there is no head {head} in layer {layer}"
+            )));
         }
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let keep: Vec<bool> =
-                (0..layer.heads * width).map(|channel| !heads.contains(&(index, channel / width))).collect();
+            let keep: Vec<bool> = (0..layer.heads * width)
+                .map(|channel| !heads.contains(&(index, channel / width)))
+                .collect();
             if keep.iter().all(|&keep| keep) {
                 continue;
             }
             for matrix in [&mut layer.q, &mut layer.k, &mut layer.v] {
                 matrix.keep_rows(&keep);
             }
+            layer.leave_means(&keep);
             layer.o.keep_columns(&keep);
             layer.heads = layer.q.rows / width;
         }

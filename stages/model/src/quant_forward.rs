@@ -2,7 +2,10 @@
 //! ("fake quantisation"); LayerNorm, softmax, GELU and the residual stream stay real.
 
 use crate::evaluate::LanguageModel;
-use crate::kernels::{add_bias, add_into, gelu, layer_norm, multiply, softmax_causal, Matrix, MatrixMut, NormStatistics};
+use crate::kernels::{
+    add_bias, add_into, gelu, layer_norm, multiply, softmax_causal, Matrix, MatrixMut,
+    NormStatistics,
+};
 use crate::quant::{QuantizedLayer, QuantizedLinear, QuantizedNorm, CODE_LIMIT};
 use crate::{ModelError, QuantizedGpt};
 
@@ -27,13 +30,20 @@ struct LayerWeights {
 pub(crate) fn fake_quantize(values: &mut [f32], scale: f32) {
     let inverse = 1.0 / scale;
     for value in values {
-        *value = (*value * inverse).round_ties_even().clamp(-CODE_LIMIT, CODE_LIMIT) * scale;
+        *value = (*value * inverse)
+            .round_ties_even()
+            .clamp(-CODE_LIMIT, CODE_LIMIT)
+            * scale;
     }
 }
 
 /// source · weight + bias.
 fn linear(source: &[f32], layer: &QuantizedLinear, weight: &[f32]) -> Vec<f32> {
-    let rows = if layer.columns == 0 { 0 } else { source.len() / layer.columns };
+    let rows = if layer.columns == 0 {
+        0
+    } else {
+        source.len() / layer.columns
+    };
     let mut target = vec![0.0; rows * layer.rows];
     if layer.rows == 0 {
         return target;
@@ -52,7 +62,13 @@ fn linear(source: &[f32], layer: &QuantizedLinear, weight: &[f32]) -> Vec<f32> {
 fn norm(source: &[f32], layer: &QuantizedNorm) -> Vec<f32> {
     let mut target = vec![0.0; source.len()];
     let mut statistics = vec![NormStatistics::default(); source.len() / layer.gamma.len()];
-    layer_norm(&mut target, &mut statistics, source, &layer.gamma, &layer.beta);
+    layer_norm(
+        &mut target,
+        &mut statistics,
+        source,
+        &layer.gamma,
+        &layer.beta,
+    );
     fake_quantize(&mut target, layer.scale);
     target
 }
@@ -72,19 +88,32 @@ impl<'a> FakeQuantized<'a> {
                 down: layer.down.dequantize(),
             })
             .collect();
-        Self { model, layers, head: model.head.dequantize() }
+        Self {
+            model,
+            layers,
+            head: model.head.dequantize(),
+        }
     }
 
-    fn attention(&self, source: &[f32], layer: &QuantizedLayer, weights: &LayerWeights) -> Vec<f32> {
+    fn attention(
+        &self,
+        source: &[f32],
+        layer: &QuantizedLayer,
+        weights: &LayerWeights,
+    ) -> Vec<f32> {
         let (heads, head_width) = (layer.heads, self.model.head_width);
         let inner = heads * head_width;
         let positions = source.len() / self.model.width;
-        let [q, k, v] = [(&layer.q, &weights.q, layer.q_scale), (&layer.k, &weights.k, layer.k_scale), (&layer.v, &weights.v, layer.v_scale)]
-            .map(|(matrix, weight, scale)| {
-                let mut values = linear(source, matrix, weight);
-                fake_quantize(&mut values, scale);
-                values
-            });
+        let [q, k, v] = [
+            (&layer.q, &weights.q, layer.q_scale),
+            (&layer.k, &weights.k, layer.k_scale),
+            (&layer.v, &weights.v, layer.v_scale),
+        ]
+        .map(|(matrix, weight, scale)| {
+            let mut values = linear(source, matrix, weight);
+            fake_quantize(&mut values, scale);
+            values
+        });
         let mut mixed = vec![0.0; positions * inner];
         let mut scores = vec![0.0; positions * positions];
         let scale = 1.0 / (head_width as f32).sqrt();
@@ -92,10 +121,22 @@ impl<'a> FakeQuantized<'a> {
             let start = head * head_width;
             let view = |values| Matrix::strided(values, positions, head_width, inner);
             let target = MatrixMut::new(&mut scores, positions, positions);
-            multiply(target, false, scale, view(&q[start..]), view(&k[start..]).transposed());
+            multiply(
+                target,
+                false,
+                scale,
+                view(&q[start..]),
+                view(&k[start..]).transposed(),
+            );
             softmax_causal(&mut scores, positions);
             let target = MatrixMut::strided(&mut mixed[start..], positions, head_width, inner);
-            multiply(target, false, 1.0, Matrix::new(&scores, positions, positions), view(&v[start..]));
+            multiply(
+                target,
+                false,
+                1.0,
+                Matrix::new(&scores, positions, positions),
+                view(&v[start..]),
+            );
         }
         fake_quantize(&mut mixed, layer.mix_scale);
         mixed
@@ -140,13 +181,20 @@ impl LanguageModel for FakeQuantized<'_> {
         let mut residual = Vec::with_capacity(tokens.len() * model.width);
         for (&token, position) in tokens.iter().zip(model.position.chunks_exact(model.width)) {
             let Some(row) = model.token.chunks_exact(model.width).nth(token as usize) else {
-                return Err(ModelError::Data(format!("token {token} is past the model's vocabulary of {}", model.vocabulary)));
+                return Err(ModelError::Data(format!(
+                    "token {token} is past the model's vocabulary of {}",
+                    model.vocabulary
+                )));
             };
             residual.extend(row.iter().zip(position).map(|(a, b)| a + b));
         }
         for (layer, weights) in model.layers.iter().zip(&self.layers) {
             self.block(&mut residual, layer, weights);
         }
-        Ok(linear(&norm(&residual, &model.norm), &model.head, &self.head))
+        Ok(linear(
+            &norm(&residual, &model.norm),
+            &model.head,
+            &self.head,
+        ))
     }
 }

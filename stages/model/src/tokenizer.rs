@@ -46,7 +46,11 @@ impl Tokenizer {
     /// GPT-2's tokeniser; its table is part of this program.
     #[must_use]
     pub fn gpt2() -> Self {
-        Self { inner: Inner::Gpt2(tiktoken_rs::r50k_base_singleton()), end_of_text: 50256, vocabulary: 50257 }
+        Self {
+            inner: Inner::Gpt2(tiktoken_rs::r50k_base_singleton()),
+            end_of_text: 50256,
+            vocabulary: 50257,
+        }
     }
 
     /// Trains a byte-level BPE of at most `vocabulary` tokens: end-of-text, 256 bytes, and merges.
@@ -71,18 +75,27 @@ impl Tokenizer {
         tokenizer.with_decoder(Some(ByteLevel::new(false, true, true)));
         tokenizer
             .train(&mut trainer, documents.iter())
-            .map_err(|error| ModelError::Data(format!("the tokeniser could not be trained: {error}")))?;
+            .map_err(|error| {
+                ModelError::Data(format!("the tokeniser could not be trained: {error}"))
+            })?;
         Self::from_trained(tokenizer).map_err(ModelError::Data)
     }
 
     fn from_trained(tokenizer: tokenizers::Tokenizer) -> Result<Self, String> {
-        let end = tokenizer.token_to_id(END_OF_TEXT).ok_or(format!("it has no token '{END_OF_TEXT}'"))?;
-        let end_of_text = u16::try_from(end).map_err(|_| "its tokens do not fit 16 bits".to_string())?;
+        let end = tokenizer
+            .token_to_id(END_OF_TEXT)
+            .ok_or(format!("it has no token '{END_OF_TEXT}'"))?;
+        let end_of_text =
+            u16::try_from(end).map_err(|_| "its tokens do not fit 16 bits".to_string())?;
         let vocabulary = tokenizer.get_vocab_size(true);
         if vocabulary > 65536 {
             return Err(format!("its {vocabulary} tokens do not fit 16 bits"));
         }
-        Ok(Self { inner: Inner::Trained(Box::new(tokenizer)), end_of_text, vocabulary })
+        Ok(Self {
+            inner: Inner::Trained(Box::new(tokenizer)),
+            end_of_text,
+            vocabulary,
+        })
     }
 
     /// Reads `tokenizer.json`.
@@ -95,7 +108,10 @@ impl Tokenizer {
             if named.nanoflow_tokenizer == "gpt2" {
                 return Ok(Self::gpt2());
             }
-            return Err(ModelError::file(path, format!("unknown tokeniser '{}'", named.nanoflow_tokenizer)));
+            return Err(ModelError::file(
+                path,
+                format!("unknown tokeniser '{}'", named.nanoflow_tokenizer),
+            ));
         }
         let tokenizer = tokenizers::Tokenizer::from_bytes(text.as_bytes())
             .map_err(|error| ModelError::file(path, format!("not a tokeniser: {error}")))?;
@@ -108,9 +124,9 @@ impl Tokenizer {
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ModelError> {
         let text = match &self.inner {
-            Inner::Trained(tokenizer) => {
-                tokenizer.to_string(true).map_err(|error| ModelError::file(path, error))?
-            }
+            Inner::Trained(tokenizer) => tokenizer
+                .to_string(true)
+                .map_err(|error| ModelError::file(path, error))?,
             Inner::Gpt2(_) => "{ \"nanoflow_tokenizer\": \"gpt2\" }\n".to_string(),
         };
         std::fs::write(path, text).map_err(|error| ModelError::io(path, error))
@@ -133,12 +149,16 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u16>, ModelError> {
         match &self.inner {
             Inner::Trained(tokenizer) => {
-                let encoding = tokenizer
-                    .encode_fast(text, false)
-                    .map_err(|error| ModelError::Data(format!("the text could not be encoded: {error}")))?;
+                let encoding = tokenizer.encode_fast(text, false).map_err(|error| {
+                    ModelError::Data(format!("the text could not be encoded: {error}"))
+                })?;
                 Ok(encoding.get_ids().iter().map(|&id| id as u16).collect())
             }
-            Inner::Gpt2(tokenizer) => Ok(tokenizer.encode_ordinary(text).iter().map(|&id| id as u16).collect()),
+            Inner::Gpt2(tokenizer) => Ok(tokenizer
+                .encode_ordinary(text)
+                .iter()
+                .map(|&id| id as u16)
+                .collect()),
         }
     }
 
@@ -147,15 +167,24 @@ impl Tokenizer {
     /// # Errors
     /// When a token is not of this tokeniser.
     pub fn decode(&self, tokens: &[u16]) -> Result<String, ModelError> {
-        let fault = |error: String| ModelError::Data(format!("the tokens could not be decoded: {error}"));
+        let fault =
+            |error: String| ModelError::Data(format!("the tokens could not be decoded: {error}"));
         match &self.inner {
             Inner::Trained(tokenizer) => {
                 let ids: Vec<u32> = tokens.iter().map(|&token| u32::from(token)).collect();
-                tokenizer.decode(&ids, true).map_err(|error| fault(error.to_string()))
+                tokenizer
+                    .decode(&ids, true)
+                    .map_err(|error| fault(error.to_string()))
             }
             Inner::Gpt2(tokenizer) => {
-                let ids: Vec<_> = tokens.iter().filter(|&&token| token != 50256).map(|&token| u32::from(token)).collect();
-                let bytes = tokenizer.decode_bytes(&ids).map_err(|error| fault(error.to_string()))?;
+                let ids: Vec<_> = tokens
+                    .iter()
+                    .filter(|&&token| token != 50256)
+                    .map(|&token| u32::from(token))
+                    .collect();
+                let bytes = tokenizer
+                    .decode_bytes(&ids)
+                    .map_err(|error| fault(error.to_string()))?;
                 Ok(String::from_utf8_lossy(&bytes).into_owned())
             }
         }
@@ -191,15 +220,22 @@ impl Tokenizer {
 mod tests {
     use super::*;
 
-    const TORTURE: &str = "  Tabs\tand\r\nlines, don't 12345 ÄÖ 漢字 🙂\u{200d} <|endoftext|> end  ";
+    const TORTURE: &str =
+        "  Tabs\tand\r\nlines, don't 12345 ÄÖ 漢字 🙂\u{200d} <|endoftext|> end  ";
 
     #[test]
     fn a_trained_tokenizer_gives_back_any_text() {
-        let tokenizer = Tokenizer::train(&["the cat and the hat", "the cat sat"], 270).expect("trains");
+        let tokenizer =
+            Tokenizer::train(&["the cat and the hat", "the cat sat"], 270).expect("trains");
         let tokens = tokenizer.encode("the cat sat").expect("encodes");
         assert!(tokens.len() < "the cat sat".len());
         let plain = TORTURE.replace(END_OF_TEXT, "");
-        assert_eq!(tokenizer.decode(&tokenizer.encode(&plain).expect("encodes")).expect("decodes"), plain);
+        assert_eq!(
+            tokenizer
+                .decode(&tokenizer.encode(&plain).expect("encodes"))
+                .expect("decodes"),
+            plain
+        );
         let lengths = tokenizer.byte_lengths().expect("lengths");
         let total: u32 = tokens.iter().map(|&token| lengths[token as usize]).sum();
         assert_eq!(total as usize, "the cat sat".len());
@@ -209,8 +245,16 @@ mod tests {
     fn gpt2_tokens_are_those_of_openai() {
         let tokenizer = Tokenizer::gpt2();
         // From OpenAI's own `tiktoken`: get_encoding("gpt2").encode("Hello world, don't!").
-        assert_eq!(tokenizer.encode("Hello world, don't!").expect("encodes"), [15496, 995, 11, 836, 470, 0]);
-        assert_eq!(tokenizer.decode(&tokenizer.encode(TORTURE).expect("encodes")).expect("decodes"), TORTURE);
+        assert_eq!(
+            tokenizer.encode("Hello world, don't!").expect("encodes"),
+            [15496, 995, 11, 836, 470, 0]
+        );
+        assert_eq!(
+            tokenizer
+                .decode(&tokenizer.encode(TORTURE).expect("encodes"))
+                .expect("decodes"),
+            TORTURE
+        );
     }
 
     #[test]

@@ -20,9 +20,22 @@ fn shipped_configurations_have_the_parameters_of_the_formula() {
     for (file, blocks, token_embedding, position_embedding, final_norm) in expected {
         let config = Config::load(&configs().join(file)).expect(file);
         let count = config.model.parameter_count();
-        assert_eq!(count, ParameterCount { blocks, token_embedding, position_embedding, final_norm }, "{file}");
+        assert_eq!(
+            count,
+            ParameterCount {
+                blocks,
+                token_embedding,
+                position_embedding,
+                final_norm
+            },
+            "{file}"
+        );
         // The formula against the tensors themselves.
-        assert_eq!(ParameterTable::new(&config.model).total, count.total(), "{file}");
+        assert_eq!(
+            ParameterTable::new(&config.model).total,
+            count.total(),
+            "{file}"
+        );
     }
 }
 
@@ -44,17 +57,32 @@ fn impossible_configurations_name_file_and_field() {
     for (text, words) in cases {
         std::fs::write(&path, text).expect("written");
         let error = Config::load(&path).expect_err(text).to_string();
-        assert!(error.contains(words) && error.contains("bad.yaml"), "{text}: {error}");
+        assert!(
+            error.contains(words) && error.contains("bad.yaml"),
+            "{text}: {error}"
+        );
     }
-    assert!(Config::load(&folder.path().join("none.yaml")).expect_err("no file").to_string().contains("none.yaml"));
+    assert!(Config::load(&folder.path().join("none.yaml"))
+        .expect_err("no file")
+        .to_string()
+        .contains("none.yaml"));
 }
 
 #[test]
 fn weights_and_shape_survive_the_files() {
     let folder = tempfile::tempdir().expect("folder");
-    let config = ModelConfig { vocabulary: 300, block: 8, layers: 2, heads: 2, width: 16 };
+    let config = ModelConfig {
+        vocabulary: 300,
+        block: 8,
+        layers: 2,
+        heads: 2,
+        width: 16,
+    };
     let model = nanoflow_model::Gpt::new(config.clone(), 1);
-    let (weights, shape) = (folder.path().join("m.safetensors"), folder.path().join("model.json"));
+    let (weights, shape) = (
+        folder.path().join("m.safetensors"),
+        folder.path().join("model.json"),
+    );
     model.save(&weights).expect("saved");
     std::fs::write(&shape, config.to_hub_json()).expect("written");
     let read = ModelConfig::load_hub_json(&shape).expect("shape");
@@ -62,12 +90,24 @@ fn weights_and_shape_survive_the_files() {
     let again = nanoflow_model::Gpt::load(read, &weights).expect("loaded");
     assert_eq!(again.parameters, model.parameters);
     // Other shapes, cut files and files of another kind are errors, never panics.
-    let wider = ModelConfig { width: 32, ..config.clone() };
-    assert!(nanoflow_model::Gpt::load(wider, &weights).expect_err("shape").to_string().contains("wte"));
+    let wider = ModelConfig {
+        width: 32,
+        ..config.clone()
+    };
+    assert!(nanoflow_model::Gpt::load(wider, &weights)
+        .expect_err("shape")
+        .to_string()
+        .contains("wte"));
     let bytes = std::fs::read(&weights).expect("bytes");
     for length in [0, 4, 20, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&weights, &bytes[..length]).expect("cut");
-        assert!(nanoflow_model::Gpt::load(config.clone(), &weights).is_err(), "cut at {length}");
-        assert!(nanoflow_model::QuantizedGpt::load(&weights).is_err(), "cut at {length}");
+        assert!(
+            nanoflow_model::Gpt::load(config.clone(), &weights).is_err(),
+            "cut at {length}"
+        );
+        assert!(
+            nanoflow_model::QuantizedGpt::load(&weights).is_err(),
+            "cut at {length}"
+        );
     }
 }

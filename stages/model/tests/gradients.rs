@@ -9,7 +9,13 @@ use nanoflow_model::loss::{thread_pool, BatchLoss};
 use nanoflow_model::{Gpt, ModelConfig};
 
 fn config() -> ModelConfig {
-    ModelConfig { vocabulary: 23, block: 8, layers: 2, heads: 2, width: 12 }
+    ModelConfig {
+        vocabulary: 23,
+        block: 8,
+        layers: 2,
+        heads: 2,
+        width: 12,
+    }
 }
 
 /// A model whose weights are large enough for every part to matter.
@@ -24,7 +30,9 @@ fn model() -> Gpt {
 }
 
 fn batch() -> Batch {
-    let tokens: Vec<u16> = (0..200u32).map(|index| (index * index % 23) as u16).collect();
+    let tokens: Vec<u16> = (0..200u32)
+        .map(|index| (index * index % 23) as u16)
+        .collect();
     Batch::random(&tokens, 8, 3, 5, 0)
 }
 
@@ -33,15 +41,28 @@ fn gradient_matches_finite_differences() {
     for dropout in [Dropout::default(), Dropout { rate: 0.2, key: 99 }] {
         let (model, batch) = (model(), batch());
         let scale = 1.0 / batch.targets.len() as f32;
-        let result = model.network().gradient(&batch.inputs, &batch.targets, scale, dropout);
+        let result = model
+            .network()
+            .gradient(&batch.inputs, &batch.targets, scale, dropout);
         let loss = |parameters: Vec<f32>| {
-            let changed = Gpt { parameters, ..model.clone() };
-            changed.network().gradient(&batch.inputs, &batch.targets, scale, dropout).loss_sum * f64::from(scale)
+            let changed = Gpt {
+                parameters,
+                ..model.clone()
+            };
+            changed
+                .network()
+                .gradient(&batch.inputs, &batch.targets, scale, dropout)
+                .loss_sum
+                * f64::from(scale)
         };
         for segment in &model.table.segments {
             // A direction inside this tensor: its own gradient, so that no error can hide.
             let gradient = &result.gradient[segment.range.clone()];
-            let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            let norm = gradient
+                .iter()
+                .map(|g| f64::from(*g).powi(2))
+                .sum::<f64>()
+                .sqrt();
             assert!(norm > 1e-6, "{}: no gradient", segment.name);
             // Small enough to be straight, large enough to be seen in f32.
             let step = (0.02 / norm).min(2e-2);
@@ -54,44 +75,74 @@ fn gradient_matches_finite_differences() {
             };
             let measured = (moved(1.0) - moved(-1.0)) / (2.0 * step);
             let error = (measured / norm - 1.0).abs();
-            assert!(error < 1e-2, "{}: {measured} instead of {norm}", segment.name);
+            assert!(
+                error < 1e-2,
+                "{}: {measured} instead of {norm}",
+                segment.name
+            );
         }
     }
 }
 
 /// The same network in candle's differentiable operations, nothing fused.
 fn reference_loss(parameters: &Tensor, model: &Gpt, batch: &Batch) -> candle_core::Result<Tensor> {
-    let ModelConfig { block, heads, width, .. } = model.config;
+    let ModelConfig {
+        block,
+        heads,
+        width,
+        ..
+    } = model.config;
     let sequences = batch.inputs.len() / block;
     let get = |name: &str| {
-        let segment = model.table.segments.iter().find(|segment| segment.name == name).expect("a tensor");
-        parameters.narrow(0, segment.range.start, segment.range.len())?.reshape(segment.shape.clone())
+        let segment = model
+            .table
+            .segments
+            .iter()
+            .find(|segment| segment.name == name)
+            .expect("a tensor");
+        parameters
+            .narrow(0, segment.range.start, segment.range.len())?
+            .reshape(segment.shape.clone())
     };
     let norm = |x: &Tensor, name: &str| {
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let scaled = centred.broadcast_div(&(variance + 1e-5)?.sqrt()?)?;
-        scaled.broadcast_mul(&get(&format!("{name}.weight"))?)?.broadcast_add(&get(&format!("{name}.bias"))?)
+        scaled
+            .broadcast_mul(&get(&format!("{name}.weight"))?)?
+            .broadcast_add(&get(&format!("{name}.bias"))?)
     };
     let linear = |x: &Tensor, name: &str| {
-        x.broadcast_matmul(&get(&format!("{name}.weight"))?)?.broadcast_add(&get(&format!("{name}.bias"))?)
+        x.broadcast_matmul(&get(&format!("{name}.weight"))?)?
+            .broadcast_add(&get(&format!("{name}.bias"))?)
     };
     let softmax = |x: &Tensor| {
         let e = x.exp()?;
         e.broadcast_div(&e.sum_keepdim(D::Minus1)?)
     };
-    let ids = |tokens: &[u16]| Tensor::new(tokens.iter().map(|&t| u32::from(t)).collect::<Vec<_>>(), &Device::Cpu);
+    let ids = |tokens: &[u16]| {
+        Tensor::new(
+            tokens.iter().map(|&t| u32::from(t)).collect::<Vec<_>>(),
+            &Device::Cpu,
+        )
+    };
     let embedding = get("transformer.wte.weight")?;
-    let mut x = embedding.index_select(&ids(&batch.inputs)?, 0)?.reshape((sequences, block, width))?;
+    let mut x = embedding
+        .index_select(&ids(&batch.inputs)?, 0)?
+        .reshape((sequences, block, width))?;
     x = x.broadcast_add(&get("transformer.wpe.weight")?)?;
-    let mask: Vec<f32> = (0..block * block).map(|i| if i % block > i / block { -1e4 } else { 0.0 }).collect();
+    let mask: Vec<f32> = (0..block * block)
+        .map(|i| if i % block > i / block { -1e4 } else { 0.0 })
+        .collect();
     let mask = Tensor::from_vec(mask, (block, block), &Device::Cpu)?;
     for layer in 0..model.config.layers {
         let name = |part: &str| format!("transformer.h.{layer}.{part}");
         let qkv = linear(&norm(&x, &name("ln_1"))?, &name("attn.c_attn"))?;
         let part = |index: usize| {
             let part = qkv.narrow(2, index * width, width)?;
-            part.reshape((sequences, block, heads, width / heads))?.transpose(1, 2)?.contiguous()
+            part.reshape((sequences, block, heads, width / heads))?
+                .transpose(1, 2)?
+                .contiguous()
         };
         let scores = (part(0)?.matmul(&part(1)?.t()?)? / ((width / heads) as f64).sqrt())?;
         let mixed = softmax(&scores.broadcast_add(&mask)?)?.matmul(&part(2)?)?;
@@ -102,7 +153,9 @@ fn reference_loss(parameters: &Tensor, model: &Gpt, batch: &Batch) -> candle_cor
     }
     let logits = norm(&x, "transformer.ln_f")?.broadcast_matmul(&embedding.t()?)?;
     let logits = logits.reshape((sequences * block, model.config.vocabulary))?;
-    let wanted = logits.gather(&ids(&batch.targets)?.unsqueeze(1)?, 1)?.squeeze(1)?;
+    let wanted = logits
+        .gather(&ids(&batch.targets)?.unsqueeze(1)?, 1)?
+        .squeeze(1)?;
     (logits.exp()?.sum(1)?.log()? - wanted)?.mean_all()
 }
 
@@ -124,17 +177,39 @@ fn loss_and_gradient_match_candle_on_stock_operations() {
     );
     // Half the loss, so that the chain rule through the operation counts.
     let fused = (variable.as_tensor().apply_op1(operation).expect("forward") * 0.5).expect("half");
-    let gradient = fused.backward().expect("backward").remove(variable.as_tensor()).expect("gradient");
-    let difference = (fused.to_dtype(DType::F64).expect("f64").to_scalar::<f64>().expect("scalar") * 2.0
-        - reference.to_dtype(DType::F64).expect("f64").to_scalar::<f64>().expect("scalar"))
+    let gradient = fused
+        .backward()
+        .expect("backward")
+        .remove(variable.as_tensor())
+        .expect("gradient");
+    let difference = (fused
+        .to_dtype(DType::F64)
+        .expect("f64")
+        .to_scalar::<f64>()
+        .expect("scalar")
+        * 2.0
+        - reference
+            .to_dtype(DType::F64)
+            .expect("f64")
+            .to_scalar::<f64>()
+            .expect("scalar"))
     .abs();
     assert!(difference < 1e-5, "loss differs by {difference}");
-    let ours = (gradient * 2.0).expect("double").to_vec1::<f32>().expect("values");
+    let ours = (gradient * 2.0)
+        .expect("double")
+        .to_vec1::<f32>()
+        .expect("values");
     let theirs = reference_gradient.to_vec1::<f32>().expect("values");
     for segment in &model.table.segments {
         let (ours, theirs) = (&ours[segment.range.clone()], &theirs[segment.range.clone()]);
-        let largest = theirs.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-        let error = ours.iter().zip(theirs).fold(0.0f32, |error, (a, b)| error.max((a - b).abs())) / largest;
+        let largest = theirs
+            .iter()
+            .fold(0.0f32, |largest, value| largest.max(value.abs()));
+        let error = ours
+            .iter()
+            .zip(theirs)
+            .fold(0.0f32, |error, (a, b)| error.max((a - b).abs()))
+            / largest;
         assert!(error < 1e-4, "{}: relative error {error}", segment.name);
     }
 }

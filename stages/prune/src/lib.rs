@@ -44,13 +44,19 @@ impl Stage for Prune {
     fn run(&self, ctx: &mut Context) -> Result<(), StageError> {
         let params: Params = ctx.params()?;
         if !(0.0..=1.0).contains(&params.ratio) {
-            return Err(StageError::input(format!("params: ratio {} is not between 0 and 1", params.ratio))
-                .hint("use a value such as 0.2"));
+            return Err(StageError::input(format!(
+                "params: ratio {} is not between 0 and 1",
+                params.ratio
+            ))
+            .hint("use a value such as 0.2"));
         }
         let mut model = QuantizedGpt::load(ctx.input("model")?)?;
         let heads = choose(model.head_norms(), params.ratio);
-        let removed: Vec<(usize, usize)> =
-            heads.iter().filter(|head| head.removed).map(|head| (head.layer, head.head)).collect();
+        let removed: Vec<(usize, usize)> = heads
+            .iter()
+            .filter(|head| head.removed)
+            .map(|head| (head.layer, head.head))
+            .collect();
         model.remove_heads(&removed)?;
         model.save(ctx.output("model")?)?;
         if let Some(path) = ctx.optional_output("heads") {
@@ -77,7 +83,11 @@ fn choose(mut heads: Vec<HeadNorm>, ratio: f64) -> Vec<HeadNorm> {
 fn table(heads: &[HeadNorm]) -> String {
     let mut text = String::from("layer,head,l2_norm,removed\n");
     for head in heads {
-        let _ = writeln!(text, "{},{},{:.6},{}", head.layer, head.head, head.norm, head.removed);
+        let _ = writeln!(
+            text,
+            "{},{},{:.6},{}",
+            head.layer, head.head, head.norm, head.removed
+        );
     }
     text
 }
@@ -92,11 +102,21 @@ mod tests {
         let heads = norms
             .iter()
             .enumerate()
-            .map(|(index, &norm)| HeadNorm { layer: index / 5, head: index % 5, norm, removed: false })
+            .map(|(index, &norm)| HeadNorm {
+                layer: index / 5,
+                head: index % 5,
+                norm,
+                removed: false,
+            })
             .collect();
         let chosen = choose(heads, 0.2);
-        let removed: Vec<_> = chosen.iter().filter(|head| head.removed).map(|head| (head.layer, head.head)).collect();
+        let removed: Vec<_> = chosen
+            .iter()
+            .filter(|head| head.removed)
+            .map(|head| (head.layer, head.head))
+            .collect();
         assert_eq!(removed, [(0, 1), (1, 3)]);
-        assert!(table(&chosen).starts_with("layer,head,l2_norm,removed\n0,0,5.000000,false\n0,1,1.000000,true\n"));
+        assert!(table(&chosen)
+            .starts_with("layer,head,l2_norm,removed\n0,0,5.000000,false\n0,1,1.000000,true\n"));
     }
 }

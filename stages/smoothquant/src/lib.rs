@@ -27,7 +27,12 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { alpha: 0.5, search_alpha: false, smooth: true, sequences: 256 }
+        Self {
+            alpha: 0.5,
+            search_alpha: false,
+            smooth: true,
+            sequences: 256,
+        }
     }
 }
 
@@ -73,8 +78,11 @@ impl Stage for SmoothQuant {
 
 fn check(params: &Params) -> Result<(), StageError> {
     if !(0.0..=1.0).contains(&params.alpha) {
-        return Err(StageError::input(format!("params: alpha {} is not between 0 and 1", params.alpha))
-            .hint("use a value such as 0.5"));
+        return Err(StageError::input(format!(
+            "params: alpha {} is not between 0 and 1",
+            params.alpha
+        ))
+        .hint("use a value such as 0.5"));
     }
     if params.sequences == 0 {
         return Err(StageError::input("params: sequences is 0").hint("use a value such as 256"));
@@ -83,17 +91,33 @@ fn check(params: &Params) -> Result<(), StageError> {
 }
 
 /// The α with the lowest loss on the calibration data.
-fn search(ctx: &mut Context, model: &Gpt, calibration: &Calibration, tokens: &[u16]) -> Result<QuantizedGpt, StageError> {
+fn search(
+    ctx: &mut Context,
+    model: &Gpt,
+    calibration: &Calibration,
+    tokens: &[u16],
+) -> Result<QuantizedGpt, StageError> {
     let pool = thread_pool(ctx.threads())?;
     let mut best: Option<(f64, QuantizedGpt)> = None;
     for tenth in 3..=8u8 {
         let quantized = quantize(model, calibration, f32::from(tenth) / 10.0, true);
-        let loss = evaluate(&FakeQuantized::new(&quantized), tokens, &[], &pool, &|_, _| {})?.loss();
-        eprintln!("alpha {:.1}: loss {loss:.5} on the calibration data", quantized.alpha);
+        let loss = evaluate(
+            &FakeQuantized::new(&quantized),
+            tokens,
+            &[],
+            &pool,
+            &|_, _| {},
+        )?
+        .loss();
+        eprintln!(
+            "alpha {:.1}: loss {loss:.5} on the calibration data",
+            quantized.alpha
+        );
         if best.as_ref().is_none_or(|(lowest, _)| loss < *lowest) {
             best = Some((loss, quantized));
         }
         ctx.progress(u64::from(tenth) - 2, 6, "alpha", "");
     }
-    best.map(|(_, model)| model).ok_or_else(|| StageError::internal("no alpha was tried"))
+    best.map(|(_, model)| model)
+        .ok_or_else(|| StageError::internal("no alpha was tried"))
 }

@@ -32,7 +32,12 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { seed: 1337, steps: None, learning_rate: None, dropout: None }
+        Self {
+            seed: 1337,
+            steps: None,
+            learning_rate: None,
+            dropout: None,
+        }
     }
 }
 
@@ -44,7 +49,8 @@ impl Params {
             training.warmup_steps = training.warmup_steps.min(steps / 4);
         }
         if let Some(rate) = self.learning_rate {
-            let share = training.minimum_learning_rate / training.learning_rate.max(f32::MIN_POSITIVE);
+            let share =
+                training.minimum_learning_rate / training.learning_rate.max(f32::MIN_POSITIVE);
             training.learning_rate = rate;
             training.minimum_learning_rate = rate * share;
         }
@@ -95,7 +101,9 @@ impl Stage for Train {
 }
 
 fn check_tokenizer(ctx: &Context, config: &Config) -> Result<(), StageError> {
-    let Some(path) = ctx.optional_input("tokenizer") else { return Ok(()) };
+    let Some(path) = ctx.optional_input("tokenizer") else {
+        return Ok(());
+    };
     let found = Tokenizer::load(path)?.vocabulary();
     if found > config.model.vocabulary {
         return Err(StageError::input(format!(
@@ -111,7 +119,11 @@ fn report_parameters(ctx: &mut Context, config: &Config) {
     let count = config.model.parameter_count();
     ctx.metric("parameters", count.total() as f64, "parameters");
     ctx.metric("block_parameters", count.blocks as f64, "parameters");
-    ctx.metric("token_embedding_parameters", count.token_embedding as f64, "parameters");
+    ctx.metric(
+        "token_embedding_parameters",
+        count.token_embedding as f64,
+        "parameters",
+    );
     eprintln!(
         "{} parameters: {} in blocks, {} token embedding, {} position embedding, {} final norm",
         count.total(),

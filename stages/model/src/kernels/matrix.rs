@@ -31,8 +31,17 @@ impl<'a> Matrix<'a> {
     /// If the view reaches past `data`.
     #[must_use]
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(fits(data.len(), rows, columns, row_stride), "view past its data");
-        Self { data, rows, columns, row_stride, column_stride: 1 }
+        assert!(
+            fits(data.len(), rows, columns, row_stride),
+            "view past its data"
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
     }
 
     #[must_use]
@@ -60,8 +69,16 @@ impl<'a> MatrixMut<'a> {
     /// If the view reaches past `data`, or rows overlap.
     #[must_use]
     pub fn strided(data: &'a mut [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(fits(data.len(), rows, columns, row_stride) && row_stride >= columns, "view past its data");
-        Self { data, rows, columns, row_stride }
+        assert!(
+            fits(data.len(), rows, columns, row_stride) && row_stride >= columns,
+            "view past its data"
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+        }
     }
 }
 
@@ -75,7 +92,10 @@ fn fits(length: usize, rows: usize, columns: usize, row_stride: usize) -> bool {
 /// If the shapes do not match.
 pub fn multiply(target: MatrixMut, keep: bool, scale: f32, left: Matrix, right: Matrix) {
     let (m, n, k) = (target.rows, target.columns, left.columns);
-    assert!(left.rows == m && right.columns == n && right.rows == k, "shapes do not match");
+    assert!(
+        left.rows == m && right.columns == n && right.rows == k,
+        "shapes do not match"
+    );
     if m == 0 || n == 0 {
         return;
     }

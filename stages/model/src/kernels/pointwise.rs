@@ -27,7 +27,12 @@ fn sum_of(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
 fn dot(left: &[f32], right: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (left_chunks, right_chunks) = (left.chunks_exact(LANES), right.chunks_exact(LANES));
-    let rest: f32 = left_chunks.remainder().iter().zip(right_chunks.remainder()).map(|(a, b)| a * b).sum();
+    let rest: f32 = left_chunks
+        .remainder()
+        .iter()
+        .zip(right_chunks.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
     for (a, b) in left_chunks.zip(right_chunks) {
         for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
             *lane += a * b;
@@ -148,7 +153,10 @@ pub fn layer_norm(
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            let rows = source.chunks_exact(width).zip(target.chunks_exact_mut(width)).zip(statistics.iter_mut());
+            let rows = source
+                .chunks_exact(width)
+                .zip(target.chunks_exact_mut(width))
+                .zip(statistics.iter_mut());
             for ((x, y), kept) in rows {
                 let mean = sum_of(x, |value| value) / width as f32;
                 let variance = sum_of(x, |value| (value - mean) * (value - mean)) / width as f32;
@@ -177,7 +185,10 @@ pub fn layer_norm_backward(
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            let rows = d_source.chunks_exact_mut(width).zip(d_target.chunks_exact(width)).zip(source.chunks_exact(width));
+            let rows = d_source
+                .chunks_exact_mut(width)
+                .zip(d_target.chunks_exact(width))
+                .zip(source.chunks_exact(width));
             for (((dx, dy), x), kept) in rows.zip(statistics) {
                 for i in 0..width {
                     normal[i] = (x[i] - kept.mean) * kept.inverse;
@@ -226,7 +237,9 @@ pub fn softmax_causal_backward(gradient: &mut [f32], probabilities: &[f32], posi
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            let rows = gradient.chunks_exact_mut(positions).zip(probabilities.chunks_exact(positions));
+            let rows = gradient
+                .chunks_exact_mut(positions)
+                .zip(probabilities.chunks_exact(positions));
             for (position, (d, p)) in rows.enumerate() {
                 let (seen, future) = d.split_at_mut(position + 1);
                 let slope = dot(seen, &p[..=position]);
@@ -307,7 +320,10 @@ mod tests {
         for i in -8000..8000 {
             let x = i as f32 * 0.01;
             let (ours, library) = (f64::from(exponential(x)), f64::from(x).exp());
-            assert!((ours / library - 1.0).abs() < 5e-7, "e^{x}: {ours} {library}");
+            assert!(
+                (ours / library - 1.0).abs() < 5e-7,
+                "e^{x}: {ours} {library}"
+            );
         }
     }
 
@@ -317,7 +333,11 @@ mod tests {
         let source = [0.0, 1.0, -1.0, 2.0, -3.0];
         let mut target = [0.0; 5];
         gelu(&mut target, &source);
-        for (ours, table) in target.iter().zip([0.0, 0.841_344_75, -0.158_655_25, 1.954_499_7, -0.004_049_69]) {
+        for (ours, table) in
+            target
+                .iter()
+                .zip([0.0, 0.841_344_75, -0.158_655_25, 1.954_499_7, -0.004_049_69])
+        {
             assert!((ours - table).abs() < 1e-6, "{ours} {table}");
         }
     }
@@ -331,6 +351,8 @@ mod tests {
         assert_eq!(first, second);
         let mean = first.iter().sum::<f32>() / 20000.0;
         assert!((mean - 1.0).abs() < 0.02, "{mean}");
-        assert!(first.iter().all(|&value| value == 0.0 || (value - 1.25).abs() < 1e-6));
+        assert!(first
+            .iter()
+            .all(|&value| value == 0.0 || (value - 1.25).abs() < 1e-6));
     }
 }

@@ -7,6 +7,7 @@ use nanoflow_layout::Rect;
 
 use crate::circuit::{Channel, Circuit, Terminal, Transistor, GROUND, POWER};
 use crate::grid::{Bitmap, Grid, Labels, DIRECTIONS};
+use crate::resistance::{self, Sinks};
 use crate::wires;
 use crate::LibertyError;
 
@@ -101,7 +102,7 @@ pub fn extract(structure: &Structure) -> Result<Circuit, LibertyError> {
             }
         }
     }
-    let names = names(structure, &grid, &locals, &metals, &mut pieces)?;
+    let (names, pins) = names(structure, &grid, &locals, &metals, &mut pieces)?;
     let mut circuit = Circuit::default();
     let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
     let mut net = |piece: usize, circuit: &mut Circuit| -> usize {
@@ -139,21 +140,29 @@ pub fn extract(structure: &Structure) -> Result<Circuit, LibertyError> {
             ));
         }
     }
-    circuit.transistors = transistors(cell, &conductors, &sides, nwell, contact)?;
+    let sinks = Sinks {
+        pins,
+        poly: (0..conductors.grid.len()).filter(|at| contact[*at] && conductors.poly[*at].is_some()).collect(),
+        metal: shares(&conductors.grid, local_contact),
+    };
+    let (gates, sides) = measure(&conductors, &sides, nwell, contact);
+    let wiring = wiring(&conductors, &sides, &sinks, &circuit);
+    circuit.transistors = transistors(cell, &conductors, &gates, &sides, &wiring)?;
     wires::add(&conductors, &mut circuit);
     circuit.merge_fingers();
     Ok(circuit)
 }
 
-/// Names of pieces by the texts on them.
+/// Names of pieces by the texts on them, and the grid cells where the texts on local interconnect stand.
 fn names(
     structure: &Structure,
     grid: &Grid,
     locals: &Labels,
     metals: &Labels,
     pieces: &mut Pieces,
-) -> Result<BTreeMap<usize, String>, LibertyError> {
+) -> Result<(BTreeMap<usize, String>, BTreeSet<usize>), LibertyError> {
     let mut names: BTreeMap<usize, String> = BTreeMap::new();
+    let mut pins = BTreeSet::new();
     for element in structure.elements() {
         let ElementKind::Text {
             layer,
@@ -169,9 +178,13 @@ fn names(
             METAL_LABEL => metals,
             _ => continue,
         };
-        let Some(piece) = grid.at(position.x, position.y).and_then(|at| labels[at]) else {
+        let place = grid.at(position.x, position.y);
+        let Some((at, piece)) = place.and_then(|at| Some((at, labels[at]?))) else {
             continue;
         };
+        if *layer == LOCAL_LABEL {
+            pins.insert(at);
+        }
         if let Some(other) = names
             .insert(pieces.root(piece), text.clone())
             .filter(|other| other != text)
@@ -180,20 +193,71 @@ fn names(
             return Err(LibertyError::cell(structure.name(), reason));
         }
     }
-    Ok(names)
+    Ok((names, pins))
+}
+
+/// Grid cells of contacts, each with its share of its contact's area.
+fn shares(grid: &Grid, contact: &Bitmap) -> BTreeMap<usize, f64> {
+    let (labels, count) = grid.label(contact, 0);
+    let area = |at: usize| grid.size(at).0 * grid.size(at).1;
+    let mut totals = vec![0.0; count];
+    let cells: Vec<(usize, usize)> = labels.iter().enumerate().filter_map(|(at, label)| Some((at, (*label)?))).collect();
+    for (at, label) in &cells {
+        totals[*label] += area(*at);
+    }
+    cells.iter().map(|(at, label)| (*at, area(*at) / totals[*label])).collect()
 }
 
 /// One diffusion piece beside gates: what it measures, and how much gate edge shares it.
-#[derive(Default, Clone)]
+#[derive(Clone)]
 struct Side {
     net: usize,
+    channel: Channel,
     area: f64,
     /// Outline without the edges to gates.
     outline: f64,
     gate_edge: f64,
+    /// Numbers of its contacts, and their grid cells.
     contacts: BTreeSet<usize>,
+    contact_cells: BTreeSet<usize>,
     /// Nets of the gates beside it, one for each gate.
     gates: BTreeMap<usize, usize>,
+}
+
+impl Side {
+    fn new(net: usize, channel: Channel) -> Self {
+        let (contacts, contact_cells, gates) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        Self { net, channel, area: 0.0, outline: 0.0, gate_edge: 0.0, contacts, contact_cells, gates }
+    }
+
+    /// Gates of a net beside it: fingers that carry their currents through the same contacts at the same time.
+    fn fingers(&self, gate_net: usize) -> usize {
+        self.gates.values().filter(|net| **net == gate_net).count()
+    }
+}
+
+/// Resistance of the wires to each diffusion piece for the fingers of one gate net.
+type Wiring = BTreeMap<(usize, usize), f64>;
+
+/// Asks [`resistance::spread`] for every net and every set of fingers on it that switch together.
+fn wiring(conductors: &Conductors, sides: &BTreeMap<usize, Side>, sinks: &Sinks, circuit: &Circuit) -> Wiring {
+    let mut together: BTreeMap<(usize, Channel, usize), Vec<resistance::Group>> = BTreeMap::new();
+    for (piece, side) in sides.iter().filter(|(_, side)| !side.contacts.is_empty()) {
+        let gate_nets: BTreeSet<usize> = side.gates.values().copied().collect();
+        for gate_net in gate_nets {
+            let group = resistance::Group { piece: *piece, fingers: side.fingers(gate_net), contacts: &side.contact_cells };
+            together.entry((side.net, side.channel, gate_net)).or_default().push(group);
+        }
+    }
+    let supplies = [circuit.net(POWER), circuit.net(GROUND)];
+    let mut wiring = Wiring::new();
+    for ((net, _, gate_net), groups) in &together {
+        let is_supply = supplies.contains(&Some(*net));
+        for (piece, ohms) in resistance::spread(conductors, *net, sinks, is_supply, groups) {
+            wiring.insert((piece, *gate_net), ohms);
+        }
+    }
+    wiring
 }
 
 /// One gate: its area, a grid cell of it, and the edge length to each diffusion piece.
@@ -201,6 +265,7 @@ struct Side {
 struct Gate {
     area: f64,
     at: usize,
+    stress: (f64, f64),
     edges: BTreeMap<usize, f64>,
 }
 
@@ -214,11 +279,7 @@ fn contact_resistance(channel: Channel) -> f64 {
 }
 
 /// Measures gates and the diffusion pieces beside them.
-fn measure(
-    conductors: &Conductors,
-    sides: &Labels,
-    contact: &Bitmap,
-) -> (Vec<Gate>, BTreeMap<usize, Side>) {
+fn measure(conductors: &Conductors, sides: &Labels, nwell: &Bitmap, contact: &Bitmap) -> (Vec<Gate>, BTreeMap<usize, Side>) {
     let grid = &conductors.grid;
     let (gates, count) = grid.label(&conductors.gate, 0);
     let (contacts, _) = grid.label(contact, 0);
@@ -229,12 +290,16 @@ fn measure(
         if let Some(gate) = gates[at] {
             found[gate].area += width * height;
             found[gate].at = at;
+            found[gate].stress = stress(grid, at, &conductors.gate, sides);
         }
-        let Some(piece) = sides[at] else { continue };
-        let side = measures.entry(piece).or_default();
-        side.net = conductors.diffusion[at].unwrap_or_default();
+        let Some((piece, net)) = sides[at].zip(conductors.diffusion[at]) else { continue };
+        let channel = if nwell[at] { Channel::P } else { Channel::N };
+        let side = measures.entry(piece).or_insert_with(|| Side::new(net, channel));
         side.area += width * height;
-        side.contacts.extend(contacts[at]);
+        if let Some(contact) = contacts[at] {
+            side.contacts.insert(contact);
+            side.contact_cells.insert(at);
+        }
         for (dx, dy) in DIRECTIONS {
             let step = grid.step(at, dx, dy);
             match step.to.and_then(|to| gates[to].zip(conductors.poly[to])) {
@@ -255,58 +320,37 @@ fn measure(
 fn transistors(
     cell: &str,
     conductors: &Conductors,
-    sides: &Labels,
-    nwell: &Bitmap,
-    contact: &Bitmap,
+    gates: &[Gate],
+    sides: &BTreeMap<usize, Side>,
+    wiring: &Wiring,
 ) -> Result<Vec<Transistor>, LibertyError> {
-    let (gates, measures) = measure(conductors, sides, contact);
     let mut transistors = Vec::new();
     for gate in gates {
-        let pieces: Vec<(&Side, f64)> = gate
-            .edges
-            .iter()
-            .filter_map(|(piece, edge)| Some((measures.get(piece)?, *edge)))
-            .collect();
-        let ([(first, first_edge), (second, second_edge)], Some(net)) =
-            (pieces.as_slice(), conductors.poly[gate.at])
-        else {
-            let reason = format!(
-                "a gate in its layout has {} diffusions, not two",
-                pieces.len()
-            );
+        let pieces: Vec<(usize, &Side, f64)> =
+            gate.edges.iter().filter_map(|(piece, edge)| Some((*piece, sides.get(piece)?, *edge))).collect();
+        let ([first, second], Some(net)) = (pieces.as_slice(), conductors.poly[gate.at]) else {
+            let reason = format!("a gate in its layout has {} diffusions, not two", pieces.len());
             return Err(LibertyError::cell(cell, reason));
         };
-        let channel = if nwell[gate.at] {
-            Channel::P
-        } else {
-            Channel::N
-        };
-        let terminal = |side: &Side, edge: f64| {
+        let terminal = |(piece, side, edge): &(usize, &Side, f64)| {
             let part = edge / side.gate_edge;
-            // Fingers of one gate net carry their currents through the same contacts at the same time.
-            let sharing = side.gates.values().filter(|other| **other == net).count() as f64;
-            let resistance = match side.contacts.len() {
+            let contacts = match side.contacts.len() {
                 0 => 0.0,
-                contacts => contact_resistance(channel) / contacts as f64 * sharing,
+                count => contact_resistance(side.channel) / count as f64 * side.fingers(net) as f64,
             };
-            Terminal {
-                net: side.net,
-                area: side.area * part,
-                perimeter: side.outline * part + edge,
-                resistance,
-            }
+            let resistance = contacts + wiring.get(&(*piece, net)).copied().unwrap_or(0.0);
+            Terminal { net: side.net, area: side.area * part, perimeter: side.outline * part + edge, resistance }
         };
-        let width = (first_edge + second_edge) / 2.0;
-        let (stress_a, stress_b) = stress(&conductors.grid, gate.at, &conductors.gate, sides);
+        let width = (first.2 + second.2) / 2.0;
         transistors.push(Transistor {
-            channel,
+            channel: first.1.channel,
             gate: net,
-            drain: terminal(first, *first_edge),
-            source: terminal(second, *second_edge),
+            drain: terminal(first),
+            source: terminal(second),
             width,
             length: gate.area / width,
-            stress_a,
-            stress_b,
+            stress_a: gate.stress.0,
+            stress_b: gate.stress.1,
             fingers: 1,
         });
     }

@@ -17,6 +17,7 @@ mod logic;
 mod measure;
 mod models;
 mod reference;
+mod resistance;
 mod sequential;
 mod spice;
 mod table;
@@ -113,11 +114,10 @@ impl Stage for Liberty {
         if published.is_file() {
             return take(ctx, &published, &output);
         }
+        let slews = ascending("slews", &params.slews)?;
+        let constraint_slews = ascending("constraint_slews", &params.constraint_slews)?;
         let reference = read_reference(ctx)?;
-        let mut source = Source::read(&pdk, corner)?;
-        source.slews = ascending("slews", &params.slews)?;
-        source.constraint_slews = ascending("constraint_slews", &params.constraint_slews)?;
-        source.loads = params.loads.clamp(2, 16);
+        let source = Source { slews, constraint_slews, loads: params.loads.clamp(2, 16), ..Source::read(&pdk, corner)? };
         let cells = characterise(ctx, &source, &params)?;
         let text = write::library(
             corner,

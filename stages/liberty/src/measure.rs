@@ -90,9 +90,6 @@ impl Wave<'_> {
         })
     }
 
-    pub fn at(&self, time: f64) -> f64 {
-        interpolate(self.time, self.value, time)
-    }
 }
 
 /// Lagrange's polynomial through a few points.

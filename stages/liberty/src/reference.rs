@@ -127,7 +127,6 @@ pub struct Reference {
 #[derive(Debug, Clone, Default)]
 pub struct Deviation {
     pub cell: String,
-    pub arcs: usize,
     /// Mean of ours and of theirs over all points of their tables that ours cover, ns.
     pub delay: [f64; 2],
     pub transition: [f64; 2],
@@ -190,7 +189,6 @@ impl Reference {
                 let Some(timing) = pin.of("timing").find(same) else {
                     continue;
                 };
-                sums.arcs += 1;
                 for (edge, name) in [(&arc.rise, "rise"), (&arc.fall, "fall")] {
                     sums.delay
                         .add(&edge.delay, timing.table(&format!("cell_{name}")));
@@ -301,7 +299,6 @@ fn read(table: &Table, slew: f64, load: f64) -> f64 {
 
 #[derive(Default)]
 struct Sums {
-    arcs: usize,
     delay: Sum,
     transition: Sum,
     capacitance: Sum,
@@ -315,7 +312,6 @@ impl Sums {
     fn finish(&self, cell: &str) -> Deviation {
         Deviation {
             cell: cell.to_string(),
-            arcs: self.arcs,
             delay: self.delay.mean(),
             transition: self.transition.mean(),
             capacitance: self.capacitance.mean(),

@@ -13,10 +13,6 @@ pub struct Waves {
 }
 
 impl Waves {
-    pub fn points(&self) -> usize {
-        self.values.len() / self.names.len().max(1)
-    }
-
     /// The vector of that name, such as `time`, `v(n_a)` or `i(v_a)`.
     pub fn vector(&self, name: &str) -> Result<Vec<f64>, LibertyError> {
         let column = self.names.iter().position(|other| other == name);
@@ -129,7 +125,6 @@ mod tests {
             bytes.extend(value.to_le_bytes());
         }
         let waves = parse(&bytes).unwrap();
-        assert_eq!(waves.points(), 2);
         assert_eq!(waves.vector("v(a)").unwrap(), [1.0, 2.0]);
         assert!(waves.vector("v(b)").is_err());
         for length in 0..bytes.len() {

@@ -1,0 +1,169 @@
+//! Resistance of a cell's local interconnect between its transistors and where a net is used.
+//!
+//! Local interconnect has 12.8 ohms a square, and the output of a wide cell is a comb of it with the pin at one end: in `buf_16` that adds as much
+//! as the transistors have. Every grid cell of a net's local interconnect is a node; what fingers that switch together inject is
+//! carried to the net's sinks, and the voltage that this leaves at a finger's contacts, for one unit of current in each finger, is what the finger
+//! sees in series.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::extract::Conductors;
+
+/// Ohms a square of local interconnect and ohms of one contact from it to the first metal: technology LEF of the PDK.
+const LOCAL_SHEET: f64 = 12.8;
+const LOCAL_CONTACT: f64 = 9.3;
+/// What a sink that is not a contact counts as: next to nothing.
+const SINK: f64 = 1e-3;
+
+/// Where current may leave a net: grid cells of pins' labels and of contacts to poly, with the nets that have a pin.
+pub struct Sinks {
+    pub pins: BTreeSet<usize>,
+    pub poly: BTreeSet<usize>,
+    /// Grid cells of contacts to metal and each one's share of its contact.
+    pub metal: BTreeMap<usize, f64>,
+}
+
+/// The resistor network of one net.
+struct Network {
+    node_of: BTreeMap<usize, usize>,
+    neighbours: Vec<Vec<(usize, f64)>>,
+    /// Conductance to the sinks.
+    ground: Vec<f64>,
+}
+
+impl Network {
+    fn new(conductors: &Conductors, net: usize, sinks: &Sinks, is_supply: bool) -> Option<Self> {
+        let cells: Vec<usize> = (0..conductors.grid.len()).filter(|at| conductors.local[*at] == Some(net)).collect();
+        let node_of: BTreeMap<usize, usize> = cells.iter().enumerate().map(|(node, at)| (*at, node)).collect();
+        let mut neighbours = vec![Vec::new(); cells.len()];
+        for (node, at) in cells.iter().enumerate() {
+            for (dx, dy) in [(1, 0), (0, 1)] {
+                let step = conductors.grid.step(*at, dx, dy);
+                let Some((to, other)) = step.to.and_then(|to| Some((to, *node_of.get(&to)?))) else { continue };
+                let (here, there) = (conductors.grid.size(*at), conductors.grid.size(to));
+                let distance = if dx == 1 { (here.0 + there.0) / 2.0 } else { (here.1 + there.1) / 2.0 };
+                let conductance = step.edge / distance / LOCAL_SHEET;
+                neighbours[node].push((other, conductance));
+                neighbours[other].push((node, conductance));
+            }
+        }
+        let has_pin = cells.iter().any(|at| sinks.pins.contains(at));
+        let ground: Vec<f64> = cells
+            .iter()
+            .map(|at| match (is_supply, has_pin) {
+                (true, _) => sinks.metal.get(at).map_or(0.0, |share| share / LOCAL_CONTACT),
+                (false, true) => f64::from(u8::from(sinks.pins.contains(at))) / SINK,
+                (false, false) => f64::from(u8::from(sinks.poly.contains(at))) / SINK,
+            })
+            .collect();
+        ground.iter().any(|conductance| *conductance > 0.0).then_some(Self { node_of, neighbours, ground })
+    }
+
+    /// Voltages for the injected currents: conjugate gradients with the diagonal as preconditioner.
+    fn solve(&self, injected: &[f64]) -> Vec<f64> {
+        let diagonal: Vec<f64> = self
+            .neighbours
+            .iter()
+            .zip(&self.ground)
+            .map(|(around, ground)| around.iter().map(|(_, conductance)| conductance).sum::<f64>() + ground)
+            .collect();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        // A piece of the net without a sink floats; a little leakage keeps the system regular.
+        let scale = |vector: &[f64]| -> Vec<f64> { vector.iter().zip(&diagonal).map(|(v, d)| v / (d + 1e-9)).collect() };
+        let mut voltages = vec![0.0; injected.len()];
+        let mut rest = injected.to_vec();
+        let mut direction = scale(&rest);
+        let mut energy = dot(&rest, &direction);
+        let target = energy * 1e-14;
+        for _ in 0..20 * injected.len() + 20 {
+            if energy <= target {
+                break;
+            }
+            let flow: Vec<f64> = (0..direction.len())
+                .map(|node| {
+                    let out: f64 = self.neighbours[node].iter().map(|(other, g)| g * direction[*other]).sum();
+                    (diagonal[node] + 1e-9) * direction[node] - out
+                })
+                .collect();
+            let step = energy / dot(&direction, &flow);
+            for node in 0..voltages.len() {
+                voltages[node] += step * direction[node];
+                rest[node] -= step * flow[node];
+            }
+            let next = scale(&rest);
+            let new_energy = dot(&rest, &next);
+            direction = next.iter().zip(&direction).map(|(n, d)| n + d * new_energy / energy).collect();
+            energy = new_energy;
+        }
+        voltages
+    }
+}
+
+/// Fingers of one gate net at one diffusion piece of a net: how many, and the grid cells of the piece's contacts.
+pub struct Group<'a> {
+    pub piece: usize,
+    pub fingers: usize,
+    pub contacts: &'a BTreeSet<usize>,
+}
+
+/// Series resistance for a finger at each piece, when one unit of current flows in each finger of all `groups` of a net.
+pub fn spread(conductors: &Conductors, net: usize, sinks: &Sinks, is_supply: bool, groups: &[Group]) -> BTreeMap<usize, f64> {
+    let Some(network) = Network::new(conductors, net, sinks, is_supply) else { return BTreeMap::new() };
+    let shares = |group: &Group| -> Vec<(usize, f64)> {
+        let nodes: Vec<(usize, f64)> = group
+            .contacts
+            .iter()
+            .filter_map(|at| {
+                let (width, height) = conductors.grid.size(*at);
+                Some((*network.node_of.get(at)?, width * height))
+            })
+            .collect();
+        let total: f64 = nodes.iter().map(|(_, area)| area).sum();
+        nodes.into_iter().map(|(node, area)| (node, area / total)).collect()
+    };
+    let mut injected = vec![0.0; network.ground.len()];
+    for group in groups {
+        for (node, share) in shares(group) {
+            injected[node] += share * group.fingers as f64;
+        }
+    }
+    let voltages = network.solve(&injected);
+    groups.iter().map(|group| (group.piece, shares(group).iter().map(|(node, share)| voltages[*node] * share).sum())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use nanoflow_layout::Rect;
+
+    use super::*;
+    use crate::grid::Grid;
+
+    /// A strip 1 µm wide and 11 µm long: contacts in the first and the sixth square, pin in the last.
+    #[test]
+    fn a_strip_has_the_resistance_of_its_squares() {
+        let squares: Vec<Rect> = (0..11).map(|x| Rect::new(x * 1000, 0, (x + 1) * 1000, 1000)).collect();
+        let grid = Grid::new(squares.iter());
+        let none = vec![None; 11];
+        let conductors = Conductors {
+            local: vec![Some(0); 11],
+            diffusion: none.clone(),
+            poly: none.clone(),
+            metal: none,
+            gate: vec![false; 11],
+            grid,
+        };
+        let sinks = Sinks { pins: [10].into(), poly: BTreeSet::new(), metal: BTreeMap::new() };
+        let (far, near) = ([0].into(), [5].into());
+        let groups = [Group { piece: 7, fingers: 1, contacts: &far }, Group { piece: 8, fingers: 2, contacts: &near }];
+        let found = spread(&conductors, 0, &sinks, false, &groups);
+        // Three units flow through the five squares behind the nearer contact, one through the five before it.
+        let expected = [(7, (15.0 + 5.0) * LOCAL_SHEET), (8, 15.0 * LOCAL_SHEET)];
+        for (piece, ohms) in expected {
+            let off = found[&piece] - ohms - 3.0 * SINK;
+            assert!(off.abs() < 1e-3, "{piece}: {} instead of {ohms}", found[&piece]);
+        }
+        // Without a sink nothing is known, and nothing is added.
+        let sinks = Sinks { pins: BTreeSet::new(), poly: BTreeSet::new(), metal: BTreeMap::new() };
+        assert!(spread(&conductors, 0, &sinks, false, &groups).is_empty());
+    }
+}

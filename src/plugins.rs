@@ -52,7 +52,12 @@ pub fn digest(id: &str) -> &'static str {
     // A crate that brings several stages names them after itself: `hls-report` is in `hls`.
     PLUGIN_DIGESTS
         .iter()
-        .filter(|(name, _)| id == *name || id.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')))
+        .filter(|(name, _)| {
+            id == *name
+                || id
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('-'))
+        })
         .max_by_key(|(name, _)| name.len())
         .map_or("", |(_, digest)| digest)
 }

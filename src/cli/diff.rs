@@ -29,8 +29,16 @@ type Results = BTreeMap<String, (Option<ActionKey>, String)>;
 fn results(store: &Store, run: &str) -> Results {
     let mut results = Results::new();
     for event in read_journal(&store.runs().join(run)) {
-        if let Event::StageFinished { stage, outcome, key, .. } = event {
-            let outcome = serde_json::to_value(outcome).ok().and_then(|word| word.as_str().map(str::to_string));
+        if let Event::StageFinished {
+            stage,
+            outcome,
+            key,
+            ..
+        } = event
+        {
+            let outcome = serde_json::to_value(outcome)
+                .ok()
+                .and_then(|word| word.as_str().map(str::to_string));
             results.insert(stage, (key.map(ActionKey), outcome.unwrap_or_default()));
         }
     }
@@ -40,7 +48,10 @@ fn results(store: &Store, run: &str) -> Results {
 pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let project = global.open()?;
     let store = &project.store;
-    let (old, new) = (super::runs::find(store, &arguments.old)?, super::runs::find(store, &arguments.new)?);
+    let (old, new) = (
+        super::runs::find(store, &arguments.old)?,
+        super::runs::find(store, &arguments.new)?,
+    );
     let (before, after) = (results(store, &old), results(store, &new));
     let mut stages = Vec::new();
     let mut text = String::new();
@@ -49,7 +60,9 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
         let action = |side: Option<&(Option<ActionKey>, String)>| -> Option<Arc<Action>> {
             side.and_then(|(key, _)| store.action(key.as_ref()?))
         };
-        let outcome = |side: Option<&(Option<ActionKey>, String)>| side.map_or("absent".to_string(), |(_, word)| word.clone());
+        let outcome = |side: Option<&(Option<ActionKey>, String)>| {
+            side.map_or("absent".to_string(), |(_, word)| word.clone())
+        };
         let (old_action, new_action) = (action(a), action(b));
         let same_key = a.map(|side| &side.0) == b.map(|side| &side.0);
         let good = |word: &str| matches!(word, "executed" | "cached" | "remote");
@@ -85,15 +98,27 @@ fn compare(old: &Action, new: &Action, entry: &mut Value, text: &mut String) {
         .chain(new.outputs.keys())
         .collect::<BTreeSet<_>>()
         .into_iter()
-        .filter(|name| old.outputs.get(*name).map(|r| r.digest) != new.outputs.get(*name).map(|r| r.digest))
+        .filter(|name| {
+            old.outputs.get(*name).map(|r| r.digest) != new.outputs.get(*name).map(|r| r.digest)
+        })
         .collect();
     if !changed.is_empty() {
         let names: Vec<&str> = changed.iter().map(|name| name.as_str()).collect();
         text.push_str(&format!("  outputs changed: {}\n", names.join(", ")));
     }
     entry["outputs"] = json!(changed);
-    for name in old.metrics.keys().chain(new.metrics.keys()).collect::<BTreeSet<_>>() {
-        let value = |action: &Action| action.metrics.get(name).map_or(Value::Null, |metric| metric.value.clone());
+    for name in old
+        .metrics
+        .keys()
+        .chain(new.metrics.keys())
+        .collect::<BTreeSet<_>>()
+    {
+        let value = |action: &Action| {
+            action
+                .metrics
+                .get(name)
+                .map_or(Value::Null, |metric| metric.value.clone())
+        };
         let (before, after) = (value(old), value(new));
         if before != after {
             text.push_str(&format!("  metric {name}: {before} → {after}\n"));

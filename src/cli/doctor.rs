@@ -37,15 +37,24 @@ pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
         let stage = project.flow.stage(*id);
         let mut need = |program: &str, version: &[String], min: Option<&str>, apt: Option<&str>| {
             let entry = found.entry(program.to_string()).or_insert_with(|| {
-                let identity = project.tools.identify(&project.store.stat, program, version, min, apt);
+                let identity =
+                    project
+                        .tools
+                        .identify(&project.store.stat, program, version, min, apt);
                 let (version, problem) = match identity {
-                    Ok(identity) => (Some(identity.version).filter(|version| !version.is_empty()), None),
+                    Ok(identity) => (
+                        Some(identity.version).filter(|version| !version.is_empty()),
+                        None,
+                    ),
                     Err(missing) => (None, Some(missing.message)),
                 };
                 Checked {
                     program: program.to_string(),
                     version,
-                    path: project.tools.find(program).map(|path| path.display().to_string()),
+                    path: project
+                        .tools
+                        .find(program)
+                        .map(|path| path.display().to_string()),
                     problem,
                     apt: apt.map(str::to_string),
                     stages: Vec::new(),
@@ -55,7 +64,10 @@ pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
         };
         match &stage.body {
             Body::Uses(name) => {
-                for tool in plugins::find(name).map(|stage| stage.tools()).unwrap_or_default() {
+                for tool in plugins::find(name)
+                    .map(|stage| stage.tools())
+                    .unwrap_or_default()
+                {
                     let mut version = vec![tool.program.to_string()];
                     version.extend(tool.version_args.iter().map(|word| (*word).to_string()));
                     need(tool.program, &version, None, Some(tool.apt));
@@ -64,12 +76,20 @@ pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
             Body::Wrapper(name) => {
                 if let Ok(wrapper) = project.programs.wrapper(&project.dir, name) {
                     for tool in &wrapper.tools {
-                        need(&tool.program, &tool.version, tool.min.as_deref(), tool.apt.as_deref());
+                        need(
+                            &tool.program,
+                            &tool.version,
+                            tool.min.as_deref(),
+                            tool.apt.as_deref(),
+                        );
                     }
                 }
             }
             Body::Argv(words) => {
-                if let Some(word) = words.first().filter(|word| word.literal && !word.text.contains('/')) {
+                if let Some(word) = words
+                    .first()
+                    .filter(|word| word.literal && !word.text.contains('/'))
+                {
                     need(&word.text, &[], None, None);
                 }
             }

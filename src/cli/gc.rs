@@ -26,25 +26,29 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let _held = lock(store.root(), true)?;
     let names = super::runs::names(store);
     let newest = names.len().saturating_sub(arguments.keep);
-    let (old, kept): (Vec<(usize, &String)>, Vec<(usize, &String)>) = names
-        .iter()
-        .enumerate()
-        .partition(|(position, name)| *position < newest && !store.runs().join(name).join("pinned").exists());
     let mut keys: BTreeSet<ActionKey> = BTreeSet::new();
-    for (_, name) in kept {
+    let mut old: Vec<String> = Vec::new();
+    for (position, name) in names.iter().enumerate() {
+        if position < newest && !store.runs().join(name).join("pinned").exists() {
+            old.push(name.clone());
+            continue;
+        }
         for event in read_journal(&store.runs().join(name)) {
             if let Event::StageFinished { key: Some(key), .. } = event {
                 keys.insert(ActionKey(key));
             }
         }
     }
-    let old: Vec<String> = old.into_iter().map(|(_, name)| name.clone()).collect();
     let collected = collect_garbage(store, &old, &keys, arguments.dry_run)?;
     store.stat.save();
     if global.json {
         print_json(&serde_json::to_value(&collected).unwrap_or_default());
     } else if !global.quiet {
-        let word = if arguments.dry_run { "would be removed" } else { "removed" };
+        let word = if arguments.dry_run {
+            "would be removed"
+        } else {
+            "removed"
+        };
         print(&format!(
             "{word}: {} runs, {} actions, {} objects, {}\n",
             collected.runs,

@@ -25,7 +25,11 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let project = global.open()?;
     let targets = project.targets(&arguments.targets)?;
     let shown = project.graph.closure(&targets);
-    let format = if global.json { Format::Json } else { arguments.format };
+    let format = if global.json {
+        Format::Json
+    } else {
+        arguments.format
+    };
     let text = match format {
         Format::Dot => crate::graph::dot(&project.flow, &shown),
         Format::Mermaid => crate::graph::mermaid(&project.flow, &shown),

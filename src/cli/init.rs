@@ -27,11 +27,18 @@ stages:
 pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let path = &global.file;
     if path.exists() && !arguments.force {
-        return Err(CliError::Usage(format!("{} is there already\nhint: --force writes over it", path.display())));
+        return Err(CliError::Usage(format!(
+            "{} is there already\nhint: --force writes over it",
+            path.display()
+        )));
     }
-    std::fs::write(path, TEMPLATE).map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))?;
+    std::fs::write(path, TEMPLATE)
+        .map_err(|error| CliError::Usage(format!("{}: {error}", path.display())))?;
     if !global.quiet && !global.json {
-        print(&format!("wrote {}; 'nanoflow run' brings it up to date\n", path.display()));
+        print(&format!(
+            "wrote {}; 'nanoflow run' brings it up to date\n",
+            path.display()
+        ));
     }
     Ok(0)
 }

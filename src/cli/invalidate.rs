@@ -20,10 +20,24 @@ pub struct Args {
 pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let project = global.open()?;
     let targets = project.targets(&arguments.stages)?;
-    let chosen = if arguments.downstream { project.graph.dependents(&targets) } else { targets };
-    let names: Vec<String> = chosen.iter().map(|id| project.flow.stage(*id).name.clone()).collect();
+    let chosen = if arguments.downstream {
+        project.graph.dependents(&targets)
+    } else {
+        targets
+    };
+    let names: Vec<String> = chosen
+        .iter()
+        .map(|id| project.flow.stage(*id).name.clone())
+        .collect();
     let mut state = State::load(project.store.root());
-    state.append(names.iter().map(|stage| StateLine::Invalidated { stage: stage.clone() }).collect())?;
+    state.append(
+        names
+            .iter()
+            .map(|stage| StateLine::Invalidated {
+                stage: stage.clone(),
+            })
+            .collect(),
+    )?;
     if global.json {
         print_json(&json!({ "invalidated": names }));
     } else if !global.quiet {

@@ -19,8 +19,11 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let project = global.open()?;
     let id = super::one_stage(&project, &arguments.stage)?;
     let name = &project.flow.stage(id).name;
-    let (run, bytes) = last_log(&project, id)
-        .ok_or_else(|| CliError::Failed(format!("stage '{name}' has not run yet, so there is no log")))?;
+    let (run, bytes) = last_log(&project, id).ok_or_else(|| {
+        CliError::Failed(format!(
+            "stage '{name}' has not run yet, so there is no log"
+        ))
+    })?;
     if global.json {
         print_json(&json!({ "stage": name, "run": run, "log": String::from_utf8_lossy(&bytes) }));
     } else {
@@ -32,8 +35,15 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
 /// Output of the last try: of the run that goes on, else of a failed one, else of the last good one.
 fn last_log(project: &Project, id: StageId) -> Option<(String, Vec<u8>)> {
     let name = &project.flow.stage(id).name;
-    let read = |run: &str| Some((run.to_string(), std::fs::read(log_path(project, run, name)).ok()?));
-    let going_on = holder(project.store.root()).and_then(|holder| holder.run).and_then(|run| read(&run));
+    let read = |run: &str| {
+        Some((
+            run.to_string(),
+            std::fs::read(log_path(project, run, name)).ok()?,
+        ))
+    };
+    let going_on = holder(project.store.root())
+        .and_then(|holder| holder.run)
+        .and_then(|run| read(&run));
     if going_on.is_some() {
         return going_on;
     }

@@ -58,7 +58,13 @@ pub struct Global {
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub dir: Option<PathBuf>,
     /// The flow file
-    #[arg(short = 'f', long = "file", value_name = "FILE", default_value = "flow.yaml", global = true)]
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        default_value = "flow.yaml",
+        global = true
+    )]
     pub file: PathBuf,
     /// Lay a profile of the flow over it; may be given several times
     #[arg(long = "profile", value_name = "NAME", global = true)]
@@ -201,7 +207,9 @@ impl Global {
         match self.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            Color::Auto => {
+                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+            }
         }
     }
 
@@ -217,7 +225,10 @@ impl Global {
 
     /// Reads the flow.
     pub fn open(&self) -> Result<Project, CliError> {
-        let overrides = Overrides { profiles: self.profiles.clone(), settings: self.settings.clone() };
+        let overrides = Overrides {
+            profiles: self.profiles.clone(),
+            settings: self.settings.clone(),
+        };
         Ok(Project::open(&self.file, &overrides)?)
     }
 }
@@ -247,9 +258,9 @@ fn lock(root: &Path, wait: bool) -> Result<Lock, CliError> {
 fn one_stage(project: &Project, word: &str) -> Result<crate::flow::StageId, CliError> {
     match project.flow.find(word) {
         Some(id) => Ok(id),
-        None if project.flow.groups.contains_key(word) => {
-            Err(CliError::Usage(format!("'{word}' is a group; name one stage of it")))
-        }
+        None if project.flow.groups.contains_key(word) => Err(CliError::Usage(format!(
+            "'{word}' is a group; name one stage of it"
+        ))),
         None => Err(project.targets(&[word.to_string()]).err().map_or_else(
             || CliError::Usage(format!("there is no stage '{word}'")),
             CliError::from,

@@ -53,7 +53,11 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let targets = project.targets(&arguments.targets)?;
     let order = project.graph.closure(&targets);
     project.check(&order)?;
-    let forced: BTreeSet<StageId> = if arguments.force { targets.into_iter().collect() } else { BTreeSet::new() };
+    let forced: BTreeSet<StageId> = if arguments.force {
+        targets.into_iter().collect()
+    } else {
+        BTreeSet::new()
+    };
     if arguments.dry_run {
         return Ok(dry_run(global, &project, &order, &forced));
     }
@@ -95,10 +99,18 @@ pub fn bring(
     if global.json {
         events.add(JsonLines);
     }
-    let verbosity = if global.json { crate::events::Verbosity::Quiet } else { global.verbosity() };
+    let verbosity = if global.json {
+        crate::events::Verbosity::Quiet
+    } else {
+        global.verbosity()
+    };
     events.add(Terminal::new(verbosity, global.colored()));
     events.add(journal);
-    let options = RunOptions { run, command: std::env::args().skip(1).collect(), ..options };
+    let options = RunOptions {
+        run,
+        command: std::env::args().skip(1).collect(),
+        ..options
+    };
     let result = exec::run(project, &mut state, &mut events, order, &options);
     project.store.stat.save();
     project.tools.save();
@@ -108,7 +120,12 @@ pub fn bring(
 }
 
 /// Tells what would run, by the same plan that a run follows.
-fn dry_run(global: &Global, project: &Project, order: &[StageId], forced: &BTreeSet<StageId>) -> u8 {
+fn dry_run(
+    global: &Global,
+    project: &Project,
+    order: &[StageId],
+    forced: &BTreeSet<StageId>,
+) -> u8 {
     let state = State::load(project.store.root());
     let plan = plan(project, &state, order, forced);
     let mut explainer = Explainer::new(project, &state, &plan);
@@ -141,7 +158,11 @@ fn dry_run(global: &Global, project: &Project, order: &[StageId], forced: &BTree
             value
         });
         let stage = project.flow.stage(*id).name.clone();
-        events.emit(&Event::StagePlanned { stage, action: action.to_string(), reason });
+        events.emit(&Event::StagePlanned {
+            stage,
+            action: action.to_string(),
+            reason,
+        });
     }
     if !global.json && !global.quiet {
         eprintln!("{run} would run, {maybe} may run after them, {cached} cached");

@@ -39,10 +39,15 @@ pub fn find(store: &Store, word: &str) -> Result<String, CliError> {
     let names = names(store);
     let found = match word {
         "last" => names.last(),
-        _ => names.iter().find(|name| *name == word).or_else(|| names.iter().rev().find(|name| name.starts_with(word))),
+        _ => names
+            .iter()
+            .find(|name| *name == word)
+            .or_else(|| names.iter().rev().find(|name| name.starts_with(word))),
     };
     found.cloned().ok_or_else(|| {
-        CliError::Usage(format!("there is no run '{word}'\nhint: 'nanoflow runs' lists them"))
+        CliError::Usage(format!(
+            "there is no run '{word}'\nhint: 'nanoflow runs' lists them"
+        ))
     })
 }
 
@@ -52,12 +57,20 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     for (word, pinned) in [(&arguments.pin, true), (&arguments.unpin, false)] {
         if let Some(word) = word {
             let mark = store.runs().join(find(store, word)?).join("pinned");
-            let done = if pinned { std::fs::write(&mark, "") } else { crate::store::remove_all(&mark) };
+            let done = if pinned {
+                std::fs::write(&mark, "")
+            } else {
+                crate::store::remove_all(&mark)
+            };
             done.map_err(|error| crate::store::StoreError::io(&mark, error))?;
         }
     }
-    let rows: Vec<Value> =
-        names(store).iter().rev().take(arguments.limit).map(|name| summary(store, name)).collect();
+    let rows: Vec<Value> = names(store)
+        .iter()
+        .rev()
+        .take(arguments.limit)
+        .map(|name| summary(store, name))
+        .collect();
     if global.json {
         print_json(&json!({ "runs": rows }));
         return Ok(0);
@@ -65,16 +78,37 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let shown: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let text = |name: &str| row[name].as_str().map_or_else(|| row[name].to_string(), str::to_string);
-            let ended = if row["exit"].is_null() { "did not end".to_string() } else { format!("exit {}", row["exit"]) };
+            let text = |name: &str| {
+                row[name]
+                    .as_str()
+                    .map_or_else(|| row[name].to_string(), str::to_string)
+            };
+            let ended = if row["exit"].is_null() {
+                "did not end".to_string()
+            } else {
+                format!("exit {}", row["exit"])
+            };
             vec![
                 text("run"),
                 ended,
                 format!("{} executed", row["executed"]),
                 format!("{} cached", row["cached"]),
                 format!("{} failed", row["failed"]),
-                row["command"].as_array().map(|words| words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")).unwrap_or_default(),
-                if row["pinned"] == true { "pinned".to_string() } else { String::new() },
+                row["command"]
+                    .as_array()
+                    .map(|words| {
+                        words
+                            .iter()
+                            .filter_map(Value::as_str)
+                            .collect::<Vec<_>>()
+                            .join(" ")
+                    })
+                    .unwrap_or_default(),
+                if row["pinned"] == true {
+                    "pinned".to_string()
+                } else {
+                    String::new()
+                },
             ]
         })
         .collect();
@@ -94,7 +128,16 @@ fn summary(store: &Store, name: &str) -> Value {
                 row["time"] = json!(time);
                 row["command"] = json!(command);
             }
-            Event::RunFinished { executed, cached, failed, skipped, gates_failed, seconds, exit, .. } => {
+            Event::RunFinished {
+                executed,
+                cached,
+                failed,
+                skipped,
+                gates_failed,
+                seconds,
+                exit,
+                ..
+            } => {
                 row["executed"] = json!(executed);
                 row["cached"] = json!(cached);
                 row["failed"] = json!(failed);

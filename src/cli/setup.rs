@@ -30,9 +30,15 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let order = project.graph.closure(&targets);
     project.check(&order)?;
     let data = missing_data(&project, &order);
-    let names: Vec<&str> = data.iter().map(|id| project.flow.stage(*id).name.as_str()).collect();
+    let names: Vec<&str> = data
+        .iter()
+        .map(|id| project.flow.stage(*id).name.as_str())
+        .collect();
     if !names.is_empty() {
-        eprintln!("to be fetched by the stages that use the network: {}", names.join(", "));
+        eprintln!(
+            "to be fetched by the stages that use the network: {}",
+            names.join(", ")
+        );
     }
     if arguments.dry_run {
         let (packages, other) = missing(&project, &order);
@@ -44,7 +50,11 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     if !data.is_empty() && (arguments.yes || agreed()) {
         let fresh = Arc::new(global.open()?);
         let order = fresh.graph.closure(&data);
-        let options = RunOptions { jobs: super::run::processors(), keep_going: true, ..RunOptions::default() };
+        let options = RunOptions {
+            jobs: super::run::processors(),
+            keep_going: true,
+            ..RunOptions::default()
+        };
         let code = super::run::bring(global, &fresh, &order, options, true)?;
         if code != 0 {
             return installed.map(|()| code);
@@ -60,7 +70,9 @@ fn missing_data(project: &Project, order: &[StageId]) -> Vec<StageId> {
     order
         .iter()
         .copied()
-        .filter(|id| project.flow.stage(*id).network && !matches!(plan.get(id), Some(Verdict::Fresh { .. })))
+        .filter(|id| {
+            project.flow.stage(*id).network && !matches!(plan.get(id), Some(Verdict::Fresh { .. }))
+        })
         .collect()
 }
 
@@ -68,7 +80,10 @@ fn missing_data(project: &Project, order: &[StageId]) -> Vec<StageId> {
 fn missing(project: &Project, order: &[StageId]) -> (BTreeSet<String>, Vec<String>) {
     let mut packages = BTreeSet::new();
     let mut other = Vec::new();
-    for tool in check(project, order).into_iter().filter(|tool| tool.problem.is_some()) {
+    for tool in check(project, order)
+        .into_iter()
+        .filter(|tool| tool.problem.is_some())
+    {
         match tool.apt {
             Some(package) => {
                 packages.insert(package);
@@ -92,21 +107,31 @@ fn tell(packages: &BTreeSet<String>, other: &[String]) {
 }
 
 /// Says what is missing, asks unless told not to, and installs it.
-pub fn install(global: &Global, project: &Project, order: &[StageId], yes: bool) -> Result<(), CliError> {
+pub fn install(
+    global: &Global,
+    project: &Project,
+    order: &[StageId],
+    yes: bool,
+) -> Result<(), CliError> {
     let (packages, other) = missing(project, order);
     if !global.quiet || !packages.is_empty() {
         tell(&packages, &other);
     }
     if !packages.is_empty() {
         if !yes && !agreed() {
-            return Err(CliError::Missing("nothing was installed\nhint: --yes installs without asking".to_string()));
+            return Err(CliError::Missing(
+                "nothing was installed\nhint: --yes installs without asking".to_string(),
+            ));
         }
         apt(&packages)?;
     }
     if other.is_empty() {
         Ok(())
     } else {
-        Err(CliError::Missing(format!("please install: {}", other.join(", "))))
+        Err(CliError::Missing(format!(
+            "please install: {}",
+            other.join(", ")
+        )))
     }
 }
 
@@ -125,14 +150,34 @@ fn apt(packages: &BTreeSet<String>) -> Result<(), CliError> {
     let root = nix::unistd::geteuid().is_root();
     let sudo = !root && which::which("sudo").is_ok();
     if (!root && !sudo) || which::which("apt-get").is_err() {
-        let what = if which::which("apt-get").is_err() { "there is no apt-get here" } else { "this needs root" };
-        return Err(CliError::Missing(format!("{what}; ask for: apt-get install {}", names.join(" "))));
+        let what = if which::which("apt-get").is_err() {
+            "there is no apt-get here"
+        } else {
+            "this needs root"
+        };
+        return Err(CliError::Missing(format!(
+            "{what}; ask for: apt-get install {}",
+            names.join(" ")
+        )));
     }
-    for step in [vec!["update"], [vec!["install", "--yes", "--no-install-recommends"], names.clone()].concat()] {
-        let mut words: Vec<&str> = if sudo { vec!["sudo", "apt-get"] } else { vec!["apt-get"] };
+    for step in [
+        vec!["update"],
+        [
+            vec!["install", "--yes", "--no-install-recommends"],
+            names.clone(),
+        ]
+        .concat(),
+    ] {
+        let mut words: Vec<&str> = if sudo {
+            vec!["sudo", "apt-get"]
+        } else {
+            vec!["apt-get"]
+        };
         words.extend(step);
         eprintln!("$ {}", words.join(" "));
-        let Some((program, rest)) = words.split_first() else { continue };
+        let Some((program, rest)) = words.split_first() else {
+            continue;
+        };
         let status = duct::cmd(*program, rest)
             .env("DEBIAN_FRONTEND", "noninteractive")
             .stdout_to_stderr()
@@ -140,7 +185,10 @@ fn apt(packages: &BTreeSet<String>) -> Result<(), CliError> {
             .run()
             .map_err(|error| CliError::Missing(format!("{program}: {error}")))?;
         // A list that cannot be refreshed may still hold what is needed.
-        if !status.status.success() && rest.first() != Some(&"update") && rest.get(1) != Some(&"update") {
+        if !status.status.success()
+            && rest.first() != Some(&"update")
+            && rest.get(1) != Some(&"update")
+        {
             return Err(CliError::Missing(format!("'{}' failed", words.join(" "))));
         }
     }

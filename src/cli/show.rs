@@ -21,14 +21,23 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let state = State::load(project.store.root());
     let action = state
         .history(name)
-        .and_then(|history| history.good.iter().rev().find_map(|good| project.store.action(&good.key)))
+        .and_then(|history| {
+            history
+                .good
+                .iter()
+                .rev()
+                .find_map(|good| project.store.action(&good.key))
+        })
         .ok_or_else(|| CliError::Failed(format!("stage '{name}' has no result yet")))?;
     if global.json {
         let outputs: serde_json::Map<String, serde_json::Value> = action
             .outputs
             .iter()
             .map(|(name, record)| {
-                (name.clone(), json!({ "digest": record.digest, "bytes": record.bytes, "kind": record.kind }))
+                (
+                    name.clone(),
+                    json!({ "digest": record.digest, "bytes": record.bytes, "kind": record.kind }),
+                )
             })
             .collect();
         print_json(&json!({
@@ -54,14 +63,22 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
         .outputs
         .iter()
         .map(|(output, record)| {
-            vec![format!("  {output}"), show_bytes(record.bytes), record.digest.to_string()]
+            vec![
+                format!("  {output}"),
+                show_bytes(record.bytes),
+                record.digest.to_string(),
+            ]
         })
         .collect();
     let metrics: Vec<Vec<String>> = action
         .metrics
         .iter()
         .map(|(metric, value)| {
-            vec![format!("  {metric}"), value.value.to_string(), value.unit.clone().unwrap_or_default()]
+            vec![
+                format!("  {metric}"),
+                value.value.to_string(),
+                value.unit.clone().unwrap_or_default(),
+            ]
         })
         .collect();
     if !outputs.is_empty() {

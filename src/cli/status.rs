@@ -47,7 +47,11 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
         .iter()
         .map(|status| {
             let reason = status.reasons.first().map(tell).unwrap_or_default();
-            vec![project.flow.stage(status.id).name.clone(), status.state.word().to_string(), reason]
+            vec![
+                project.flow.stage(status.id).name.clone(),
+                status.state.word().to_string(),
+                reason,
+            ]
         })
         .collect();
     print(&table(&rows));

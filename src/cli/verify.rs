@@ -16,8 +16,15 @@ pub fn main(global: &Global, _: &Args) -> Result<u8, CliError> {
     } else {
         for damage in &verified.damaged {
             let stages: Vec<&str> = damage.stages.iter().map(String::as_str).collect();
-            let whose = if stages.is_empty() { String::new() } else { format!(" (stage {})", stages.join(", ")) };
-            print(&format!("damaged {} {}{whose}: {}; dropped, it will be made again\n", damage.kind, damage.digest, damage.what));
+            let whose = if stages.is_empty() {
+                String::new()
+            } else {
+                format!(" (stage {})", stages.join(", "))
+            };
+            print(&format!(
+                "damaged {} {}{whose}: {}; dropped, it will be made again\n",
+                damage.kind, damage.digest, damage.what
+            ));
         }
         if !global.quiet {
             print(&format!(

@@ -25,7 +25,9 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let state = State::load(project.store.root());
     let plan = plan(&project, &state, &order, &BTreeSet::new());
     let statuses = states(&project, &state, &plan, &order);
-    let Some(status) = statuses.into_iter().find(|status| status.id == id) else { return Ok(0) };
+    let Some(status) = statuses.into_iter().find(|status| status.id == id) else {
+        return Ok(0);
+    };
     let name = &project.flow.stage(id).name;
     if global.json {
         print_json(&json!({ "stage": name, "state": status.state, "reasons": status.reasons }));

@@ -18,7 +18,9 @@ impl JournalWriter {
     /// The folder cannot be written.
     pub fn create(folder: &Path) -> std::io::Result<JournalWriter> {
         std::fs::create_dir_all(folder)?;
-        Ok(JournalWriter { file: BufWriter::new(File::create(folder.join("journal.jsonl"))?) })
+        Ok(JournalWriter {
+            file: BufWriter::new(File::create(folder.join("journal.jsonl"))?),
+        })
     }
 }
 
@@ -32,7 +34,10 @@ impl Sink for JournalWriter {
             .and_then(|line| writeln!(self.file, "{line}"))
             // What others read while the run goes on; cached stages come in thousands and may wait.
             .and_then(|()| match event {
-                Event::StageFinished { outcome: super::Outcome::Cached | super::Outcome::Skipped, .. } => Ok(()),
+                Event::StageFinished {
+                    outcome: super::Outcome::Cached | super::Outcome::Skipped,
+                    ..
+                } => Ok(()),
                 _ => self.file.flush(),
             });
         if let Err(error) = written {
@@ -44,19 +49,26 @@ impl Sink for JournalWriter {
 /// Events of a run, as far as they can be read.
 pub fn read_journal(folder: &Path) -> Vec<Event> {
     let text = std::fs::read(folder.join("journal.jsonl")).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// A name for a new run: the time in UTC, then what makes it unique. Names sort by time.
 pub fn new_run_id(runs: &Path) -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     let time = format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}");
     let mut number = 0;
     for entry in std::fs::read_dir(runs).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let other = name.strip_prefix(&time).and_then(|rest| rest.strip_prefix('-')?.parse::<u32>().ok());
+        let other = name
+            .strip_prefix(&time)
+            .and_then(|rest| rest.strip_prefix('-')?.parse::<u32>().ok());
         number = other.map_or(number, |other| number.max(other + 1));
     }
     format!("{time}-{number:03}")
@@ -67,11 +79,16 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
     let era = z / 146_097;
     let day_of_era = z % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 

@@ -28,7 +28,13 @@ impl Terminal {
     pub fn new(verbosity: Verbosity, color: bool) -> Terminal {
         let bars = (std::io::stderr().is_terminal() && verbosity > Verbosity::Quiet)
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Terminal { verbosity, color, bars, running: HashMap::new(), whole: None }
+        Terminal {
+            verbosity,
+            color,
+            bars,
+            running: HashMap::new(),
+            whole: None,
+        }
     }
 
     fn line(&self, text: &str) {
@@ -62,8 +68,17 @@ impl Terminal {
         }
     }
 
-    fn progress(&mut self, stage: &str, done: f64, total: Option<f64>, unit: Option<&str>, note: Option<&str>) {
-        let Some(bar) = self.running.get(stage) else { return };
+    fn progress(
+        &mut self,
+        stage: &str,
+        done: f64,
+        total: Option<f64>,
+        unit: Option<&str>,
+        note: Option<&str>,
+    ) {
+        let Some(bar) = self.running.get(stage) else {
+            return;
+        };
         let unit = unit.unwrap_or("");
         if let Some(total) = total.filter(|total| *total > 0.0) {
             if bar.length().is_none() {
@@ -78,7 +93,17 @@ impl Terminal {
     }
 
     fn finished(&mut self, event: &Event) {
-        let Event::StageFinished { stage, outcome, seconds, message, hint, .. } = event else { return };
+        let Event::StageFinished {
+            stage,
+            outcome,
+            seconds,
+            message,
+            hint,
+            ..
+        } = event
+        else {
+            return;
+        };
         if let Some(bar) = self.running.remove(stage) {
             bar.finish_and_clear();
         }
@@ -88,7 +113,9 @@ impl Terminal {
         let shown = match outcome {
             Outcome::Failed => true,
             Outcome::Executed => self.verbosity > Verbosity::Quiet,
-            Outcome::Cached | Outcome::Remote | Outcome::Skipped => self.verbosity > Verbosity::Normal,
+            Outcome::Cached | Outcome::Remote | Outcome::Skipped => {
+                self.verbosity > Verbosity::Normal
+            }
         };
         if !shown {
             return;
@@ -115,7 +142,9 @@ impl Terminal {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
 }
 
 impl Sink for Terminal {
@@ -128,14 +157,30 @@ impl Sink for Terminal {
                     self.whole = Some(whole);
                 }
             }
-            Event::StagePlanned { stage, action, reason } => {
-                let why = reason.as_ref().and_then(|reason| reason.get("text")).and_then(|text| text.as_str());
+            Event::StagePlanned {
+                stage,
+                action,
+                reason,
+            } => {
+                let why = reason
+                    .as_ref()
+                    .and_then(|reason| reason.get("text"))
+                    .and_then(|text| text.as_str());
                 if action != "cached" || self.verbosity > Verbosity::Normal {
-                    self.line(&format!("{stage}: {action}{}", why.map(|why| format!(" ({why})")).unwrap_or_default()));
+                    self.line(&format!(
+                        "{stage}: {action}{}",
+                        why.map(|why| format!(" ({why})")).unwrap_or_default()
+                    ));
                 }
             }
             Event::StageStarted { stage, .. } => self.started(stage),
-            Event::StageProgress { stage, done, total, unit, note } => {
+            Event::StageProgress {
+                stage,
+                done,
+                total,
+                unit,
+                note,
+            } => {
                 self.progress(stage, *done, *total, unit.as_deref(), note.as_deref());
             }
             Event::StageFinished { .. } => self.finished(event),
@@ -143,11 +188,26 @@ impl Sink for Terminal {
                 let word = self.paint("31;1", "gate failed");
                 self.line(&format!("{stage}: {word}: {message}"));
             }
-            Event::StageDiffers { stage, output, place } => {
+            Event::StageDiffers {
+                stage,
+                output,
+                place,
+            } => {
                 let word = self.paint("31;1", "not reproducible");
-                self.line(&format!("{stage}: {word}: output '{output}' differs {place}"));
+                self.line(&format!(
+                    "{stage}: {word}: output '{output}' differs {place}"
+                ));
             }
-            Event::RunFinished { executed, cached, remote, failed, skipped, gates_failed, seconds, .. } => {
+            Event::RunFinished {
+                executed,
+                cached,
+                remote,
+                failed,
+                skipped,
+                gates_failed,
+                seconds,
+                ..
+            } => {
                 if let Some(whole) = self.whole.take() {
                     whole.finish_and_clear();
                 }
@@ -155,7 +215,12 @@ impl Sink for Terminal {
                     return;
                 }
                 let mut parts = vec![format!("{executed} executed"), format!("{cached} cached")];
-                for (count, word) in [(remote, "remote"), (failed, "failed"), (skipped, "skipped"), (gates_failed, "gates failed")] {
+                for (count, word) in [
+                    (remote, "remote"),
+                    (failed, "failed"),
+                    (skipped, "skipped"),
+                    (gates_failed, "gates failed"),
+                ] {
                     if *count > 0 {
                         parts.push(format!("{count} {word}"));
                     }

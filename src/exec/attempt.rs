@@ -33,10 +33,17 @@ pub struct Done {
 }
 
 /// Runs the stage and records its result.
-pub async fn run(attempt: Attempt, stop: watch::Receiver<Stop>, progress: impl Fn(Progress)) -> Done {
+pub async fn run(
+    attempt: Attempt,
+    stop: watch::Receiver<Stop>,
+    progress: impl Fn(Progress),
+) -> Done {
     let started = Instant::now();
     let attempt = Arc::new(attempt);
-    let work = attempt.project.store.work(&attempt.project.flow.stage(attempt.id).name);
+    let work = attempt
+        .project
+        .store
+        .work(&attempt.project.flow.stage(attempt.id).name);
     let result = try_run(&attempt, &work, stop, progress).await;
     let result = match result {
         Ok(measured) => {
@@ -47,7 +54,10 @@ pub async fn run(attempt: Attempt, stop: watch::Receiver<Stop>, progress: impl F
     };
     let cleared = work.clone();
     let _ = tokio::task::spawn_blocking(move || work::clear(&cleared)).await;
-    Done { result, seconds: started.elapsed().as_secs_f64() }
+    Done {
+        result,
+        seconds: started.elapsed().as_secs_f64(),
+    }
 }
 
 /// Work that waits for disks, off the deciding thread.
@@ -56,7 +66,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Failed> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(Failed::stage(format!("nanoflow itself is at fault: {error}"))),
+        Err(error) => Err(Failed::stage(format!(
+            "nanoflow itself is at fault: {error}"
+        ))),
     }
 }
 
@@ -74,7 +86,13 @@ async fn try_run(
         blocking(move || {
             work::start_log(&log)?;
             work::prepare(&attempt.project, attempt.id, &attempt.resolved, &work)?;
-            work::commands(&attempt.project, attempt.id, &attempt.resolved, &work, attempt.threads)
+            work::commands(
+                &attempt.project,
+                attempt.id,
+                &attempt.resolved,
+                &work,
+                attempt.threads,
+            )
         })
         .await?
     };
@@ -83,7 +101,10 @@ async fn try_run(
         if *stop.borrow() != Stop::No {
             return Err(Failed::Interrupted);
         }
-        let program = argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+        let program = argv
+            .first()
+            .map(|word| word.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let start = Start {
             argv,
             env: work::environment(project, work),
@@ -99,7 +120,8 @@ async fn try_run(
             return Err(Failed::Interrupted);
         }
         if !ended.good() {
-            return Err(tell_failure(&program, &ended, work, &log));
+            let stage = &project.flow.stage(attempt.id).name;
+            return Err(tell_failure(stage, &program, &ended, work, &log));
         }
     }
     measured.seconds = started.elapsed().as_secs_f64();
@@ -107,9 +129,13 @@ async fn try_run(
 }
 
 /// The failure in words: what the stage told itself, else the last line of its log.
-fn tell_failure(program: &str, ended: &Ended, work: &Path, log: &Path) -> Failed {
+fn tell_failure(stage: &str, program: &str, ended: &Ended, work: &Path, log: &Path) -> Failed {
     if let Some(told) = work::told_failure(work) {
-        return Failed::Stage { message: told.message, hint: told.hint, kind: Some(told.failure) };
+        return Failed::Stage {
+            message: told.message,
+            hint: told.hint,
+            kind: Some(told.failure),
+        };
     }
     let program = match program {
         "/bin/sh" => "the command",
@@ -118,17 +144,33 @@ fn tell_failure(program: &str, ended: &Ended, work: &Path, log: &Path) -> Failed
     };
     let text = std::fs::read(log).unwrap_or_default();
     let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(2000)..]).into_owned();
-    let last = tail.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_string();
+    let last = tail
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .to_string();
     let mut message = format!("{program}: {}", ended.tell());
     if !last.is_empty() {
         let short: String = last.chars().take(300).collect();
         message.push_str(&format!("; it said: {short}"));
     }
-    Failed::Stage { message, hint: Some("'nanoflow log STAGE' shows all that it printed".to_string()), kind: None }
+    Failed::Stage {
+        message,
+        hint: Some(format!("'nanoflow log {stage}' shows all that it printed")),
+        kind: None,
+    }
 }
 
 fn record(attempt: &Attempt, work: &Path, measured: Measured) -> Result<Arc<Action>, Failed> {
-    let Attempt { project, id, resolved, run, .. } = attempt;
+    let Attempt {
+        project,
+        id,
+        resolved,
+        run,
+        ..
+    } = attempt;
     let made = work::collect(project, *id, resolved, work)?;
     let outputs = work::keep(project, &made)?;
     let stage = &project.flow.stage(*id).name;
@@ -156,7 +198,10 @@ pub async fn compare(
 ) -> Result<Vec<(String, String)>, Failed> {
     let attempt = Arc::new(attempt);
     debug_assert!(!attempt.record);
-    let work = attempt.project.store.work(&attempt.project.flow.stage(attempt.id).name);
+    let work = attempt
+        .project
+        .store
+        .work(&attempt.project.flow.stage(attempt.id).name);
     let result = match try_run(&attempt, &work, stop, |_| {}).await {
         Ok(_) => {
             let (attempt, work) = (attempt.clone(), work.clone());
@@ -164,9 +209,14 @@ pub async fn compare(
                 let made = work::collect(&attempt.project, attempt.id, &attempt.resolved, &work)?;
                 let mut differences = Vec::new();
                 for (name, (path, content)) in &made.outputs {
-                    let Some(record) = action.outputs.get(name) else { continue };
+                    let Some(record) = action.outputs.get(name) else {
+                        continue;
+                    };
                     if content.digest != record.digest {
-                        differences.push((name.clone(), difference(&attempt.project, record, path, content)));
+                        differences.push((
+                            name.clone(),
+                            difference(&attempt.project, record, path, content),
+                        ));
                     }
                 }
                 Ok(differences)
@@ -190,16 +240,26 @@ fn difference(project: &Project, record: &OutputRecord, path: &Path, content: &C
     };
     let old: Tree = store.tree(&record.digest).unwrap_or_default();
     let names = |tree: &Tree| -> std::collections::BTreeMap<String, TreeEntry> {
-        tree.entries.iter().map(|entry| (entry.path().to_string(), entry.clone())).collect()
+        tree.entries
+            .iter()
+            .map(|entry| (entry.path().to_string(), entry.clone()))
+            .collect()
     };
     let (old, new) = (names(&old), names(new));
-    for name in old.keys().chain(new.keys()).collect::<std::collections::BTreeSet<_>>() {
+    for name in old
+        .keys()
+        .chain(new.keys())
+        .collect::<std::collections::BTreeSet<_>>()
+    {
         match (old.get(name), new.get(name)) {
             (Some(before), Some(after)) if before == after => {}
             (Some(before), Some(after)) => {
                 let file: PathBuf = path.join(crate::store::decode_path(name));
                 return match (before.file(), after.file()) {
-                    (Some((digest, _)), Some(_)) => format!("in {name} {}", first_byte(&store.object_path(&digest), &file)),
+                    (Some((digest, _)), Some(_)) => format!(
+                        "in {name} {}",
+                        first_byte(&store.object_path(&digest), &file)
+                    ),
                     _ => format!("in the kind of {name}"),
                 };
             }
@@ -212,8 +272,25 @@ fn difference(project: &Project, record: &OutputRecord, path: &Path, content: &C
 
 /// `at byte 17 (line 2)`, counted from 1 as `cmp` does.
 fn first_byte(old: &Path, new: &Path) -> String {
-    let (old, new) = (std::fs::read(old).unwrap_or_default(), std::fs::read(new).unwrap_or_default());
-    let place = old.iter().zip(&new).position(|(a, b)| a != b).unwrap_or(old.len().min(new.len()));
-    let line = old.iter().take(place).filter(|byte| **byte == b'\n').count() + 1;
-    format!("at byte {} (line {line}; sizes {} and {})", place + 1, old.len(), new.len())
+    let (old, new) = (
+        std::fs::read(old).unwrap_or_default(),
+        std::fs::read(new).unwrap_or_default(),
+    );
+    let place = old
+        .iter()
+        .zip(&new)
+        .position(|(a, b)| a != b)
+        .unwrap_or(old.len().min(new.len()));
+    let line = old
+        .iter()
+        .take(place)
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1;
+    format!(
+        "at byte {} (line {line}; sizes {} and {})",
+        place + 1,
+        old.len(),
+        new.len()
+    )
 }

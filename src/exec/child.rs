@@ -68,10 +68,17 @@ pub async fn run(
     let mut child = command.spawn()?;
     drop(command);
     let (mut reports, mut orders) = UnixStream::from_std(ours)?.into_split();
-    let mut stdout = child.stdout.take().ok_or_else(|| std::io::Error::other("no standard output"))?;
-    let mut stderr = child.stderr.take().ok_or_else(|| std::io::Error::other("no standard error"))?;
+    let mut stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| std::io::Error::other("no standard output"))?;
+    let mut stderr = child
+        .stderr
+        .take()
+        .ok_or_else(|| std::io::Error::other("no standard error"))?;
     let mut lines = Lines::default();
-    let (mut out_chunk, mut err_chunk, mut report_chunk) = (vec![0u8; 16 << 10], vec![0u8; 16 << 10], [0u8; 512]);
+    let (mut out_chunk, mut err_chunk, mut report_chunk) =
+        (vec![0u8; 16 << 10], vec![0u8; 16 << 10], [0u8; 512]);
     let (mut out_open, mut err_open, mut report_open) = (true, true, true);
     let mut asked = Stop::No;
     let mut report = Vec::new();
@@ -115,7 +122,13 @@ struct Lines {
 }
 
 impl Lines {
-    fn take(&mut self, bytes: &[u8], end: bool, log: &mut File, progress: &impl Fn(Progress)) -> std::io::Result<()> {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        end: bool,
+        log: &mut File,
+        progress: &impl Fn(Progress),
+    ) -> std::io::Result<()> {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.partial.extend_from_slice(piece);
             if piece.ends_with(b"\n") || self.partial.len() > LONGEST_PROGRESS {
@@ -145,7 +158,11 @@ fn parse_progress(line: &[u8]) -> Option<Progress> {
     }
     let value: serde_json::Value = serde_json::from_slice(trimmed).ok()?;
     let told = value.get("progress")?;
-    let text = |name: &str| told.get(name).and_then(|value| value.as_str()).map(str::to_string);
+    let text = |name: &str| {
+        told.get(name)
+            .and_then(|value| value.as_str())
+            .map(str::to_string)
+    };
     Some(Progress {
         done: told.get("done")?.as_f64()?,
         total: told.get("total").and_then(serde_json::Value::as_f64),

@@ -42,16 +42,25 @@ pub struct Staged {
 pub enum StagedFrom {
     /// Relative to the flow file.
     Source(PathBuf),
-    Output { stage: StageId, output: String, record: OutputRecord },
+    Output {
+        stage: StageId,
+        output: String,
+        record: OutputRecord,
+    },
 }
 
 /// Where a stage stands.
 #[derive(Debug, Clone)]
 pub enum Verdict {
     /// The result for today's content is there.
-    Fresh { resolved: Box<Resolved>, action: Arc<Action> },
+    Fresh {
+        resolved: Box<Resolved>,
+        action: Arc<Action>,
+    },
     /// It would run.
-    Run { resolved: Box<Resolved> },
+    Run {
+        resolved: Box<Resolved>,
+    },
     /// It cannot be told before something upstream ran.
     Unknown,
     Problem(Problem),
@@ -61,7 +70,12 @@ pub enum Verdict {
 pub type Plan = BTreeMap<StageId, Verdict>;
 
 /// Where each stage of `order` stands; `forced` ones run whatever is known.
-pub fn plan(project: &Project, state: &State, order: &[StageId], forced: &BTreeSet<StageId>) -> Plan {
+pub fn plan(
+    project: &Project,
+    state: &State,
+    order: &[StageId],
+    forced: &BTreeSet<StageId>,
+) -> Plan {
     let mut plan = Plan::new();
     for id in order {
         let upstream = |from: StageId| match plan.get(&from) {
@@ -74,10 +88,17 @@ pub fn plan(project: &Project, state: &State, order: &[StageId], forced: &BTreeS
             Ok(Some(resolved)) => {
                 let stage = project.flow.stage(*id);
                 let again = forced.contains(id)
-                    || state.history(&stage.name).is_some_and(|history| history.invalidated);
+                    || state
+                        .history(&stage.name)
+                        .is_some_and(|history| history.invalidated);
                 match lookup(project, state, *id, &resolved).filter(|_| !again) {
-                    Some(action) => Verdict::Fresh { resolved: Box::new(resolved), action },
-                    None => Verdict::Run { resolved: Box::new(resolved) },
+                    Some(action) => Verdict::Fresh {
+                        resolved: Box::new(resolved),
+                        action,
+                    },
+                    None => Verdict::Run {
+                        resolved: Box::new(resolved),
+                    },
                 }
             }
         };
@@ -87,10 +108,19 @@ pub fn plan(project: &Project, state: &State, order: &[StageId], forced: &BTreeS
 }
 
 /// The whole result of a key, if the cache has it.
-pub(super) fn lookup(project: &Project, state: &State, id: StageId, resolved: &Resolved) -> Option<Arc<Action>> {
+pub(super) fn lookup(
+    project: &Project,
+    state: &State,
+    id: StageId,
+    resolved: &Resolved,
+) -> Option<Arc<Action>> {
     let store = &project.store;
     if let Some(action) = store.action(&resolved.key) {
-        let complete = resolved.preimage.outputs.keys().all(|name| action.outputs.contains_key(name));
+        let complete = resolved
+            .preimage
+            .outputs
+            .keys()
+            .all(|name| action.outputs.contains_key(name));
         if complete && action.outputs.values().all(|record| store.holds(record)) {
             return Some(action);
         }
@@ -101,7 +131,12 @@ pub(super) fn lookup(project: &Project, state: &State, id: StageId, resolved: &R
 
 /// A stage all of whose outputs carry their expected digest needs no run when that content is there, whatever else changed: what
 /// was fetched once is never fetched again.
-fn expected_content(project: &Project, state: &State, id: StageId, resolved: &Resolved) -> Option<Arc<Action>> {
+fn expected_content(
+    project: &Project,
+    state: &State,
+    id: StageId,
+    resolved: &Resolved,
+) -> Option<Arc<Action>> {
     let stage = project.flow.stage(id);
     if stage.outputs.is_empty() || stage.outputs.values().any(|output| output.digest.is_none()) {
         return None;
@@ -113,15 +148,29 @@ fn expected_content(project: &Project, state: &State, id: StageId, resolved: &Re
     }
     let history = state.history(&stage.name);
     let known = history.and_then(|history| {
-        history.good.iter().rev().filter_map(|good| project.store.action(&good.key)).find(|action| action.outputs == outputs)
+        history
+            .good
+            .iter()
+            .rev()
+            .filter_map(|good| project.store.action(&good.key))
+            .find(|action| action.outputs == outputs)
     });
     Some(Arc::new(Action {
         key: resolved.key.clone(),
         stage: stage.name.clone(),
-        run: known.as_ref().map(|action| action.run.clone()).unwrap_or_default(),
+        run: known
+            .as_ref()
+            .map(|action| action.run.clone())
+            .unwrap_or_default(),
         outputs,
-        metrics: known.as_ref().map(|action| action.metrics.clone()).unwrap_or_default(),
-        measured: known.as_ref().map(|action| action.measured).unwrap_or_default(),
+        metrics: known
+            .as_ref()
+            .map(|action| action.metrics.clone())
+            .unwrap_or_default(),
+        measured: known
+            .as_ref()
+            .map(|action| action.measured)
+            .unwrap_or_default(),
         log: known.as_ref().and_then(|action| action.log),
         preimage: resolved.preimage.clone(),
     }))
@@ -145,13 +194,27 @@ pub fn resolve(
     for (name, input) in &stage.inputs {
         match gather(project, name, input, upstream, &mut keys)? {
             Some(parts) => {
-                let files = parts.iter().map(|part| (part.path.clone(), part.digest.clone())).collect();
-                inputs.insert(name.clone(), InputContent { many: input.many, files });
+                let files = parts
+                    .iter()
+                    .map(|part| (part.path.clone(), part.digest.clone()))
+                    .collect();
+                inputs.insert(
+                    name.clone(),
+                    InputContent {
+                        many: input.many,
+                        files,
+                    },
+                );
                 staged.extend(parts);
             }
             None => match assumed {
                 Some(preimage) => {
-                    inputs.extend(preimage.inputs.get(name).map(|content| (name.clone(), content.clone())));
+                    inputs.extend(
+                        preimage
+                            .inputs
+                            .get(name)
+                            .map(|content| (name.clone(), content.clone())),
+                    );
                 }
                 None => return Ok(None),
             },
@@ -163,15 +226,25 @@ pub fn resolve(
         .iter()
         .map(|(name, output)| {
             let slash = if output.directory { "/" } else { "" };
-            (name.clone(), OutputPlace { path: format!("{}{slash}", output.path), digest: output.digest.clone() })
+            (
+                name.clone(),
+                OutputPlace {
+                    path: format!("{}{slash}", output.path),
+                    digest: output.digest.clone(),
+                },
+            )
         })
         .collect();
     let runs = match project.identity(id)? {
         Some(runs) => runs,
         None => command(project, stage, &params, &inputs, None).map_err(Problem::Input)?,
     };
-    let environment =
-        project.flow.env.iter().map(|name| (name.clone(), std::env::var_os(name).map(|v| encode_path(Path::new(&v)))));
+    let environment = project.flow.env.iter().map(|name| {
+        (
+            name.clone(),
+            std::env::var_os(name).map(|v| encode_path(Path::new(&v))),
+        )
+    });
     let preimage = Preimage {
         format: FORMAT,
         runs,
@@ -180,16 +253,30 @@ pub fn resolve(
         env: environment.collect(),
         inputs,
         outputs,
-        platform: stage.platform.then(|| format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
+        platform: stage
+            .platform
+            .then(|| format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
     };
     let template = match &stage.body {
         Body::Shell(template) => Some(template.text.clone()),
-        Body::Argv(words) => {
-            Some(Json::from(words.iter().map(|word| word.text.clone()).collect::<Vec<_>>()).to_string())
-        }
+        Body::Argv(words) => Some(
+            Json::from(
+                words
+                    .iter()
+                    .map(|word| word.text.clone())
+                    .collect::<Vec<_>>(),
+            )
+            .to_string(),
+        ),
         _ => None,
     };
-    Ok(Some(Resolved { key: preimage.key(), preimage, template, staged, upstream: keys }))
+    Ok(Some(Resolved {
+        key: preimage.key(),
+        preimage,
+        template,
+        staged,
+        upstream: keys,
+    }))
 }
 
 /// Flow parameters that the stage's own templates name.
@@ -202,9 +289,9 @@ fn flow_params(project: &Project, stage: &Stage) -> BTreeMap<String, Json> {
     let mut used = BTreeMap::new();
     for word in words {
         match word.flow_params() {
-            Some(names) => used.extend(
-                names.into_iter().filter_map(|name| Some((name.to_string(), project.flow.params.get(name)?.clone()))),
-            ),
+            Some(names) => used.extend(names.into_iter().filter_map(|name| {
+                Some((name.to_string(), project.flow.params.get(name)?.clone()))
+            })),
             None => used.extend(project.flow.params.clone()),
         }
     }
@@ -242,10 +329,20 @@ pub(super) fn scope<'a>(
             .iter()
             .map(|(name, content)| {
                 let paths = content.files.keys().cloned().collect();
-                (name.clone(), Paths { many: content.many, paths })
+                (
+                    name.clone(),
+                    Paths {
+                        many: content.many,
+                        paths,
+                    },
+                )
             })
             .collect(),
-        outputs: stage.outputs.iter().map(|(name, output)| (name.clone(), output.path.clone())).collect(),
+        outputs: stage
+            .outputs
+            .iter()
+            .map(|(name, output)| (name.clone(), output.path.clone()))
+            .collect(),
         cpu,
     }
 }
@@ -254,7 +351,10 @@ pub(super) fn scope<'a>(
 pub(super) fn render_words(words: &[Template], scope: &Scope<'_>) -> Result<Vec<String>, String> {
     let mut rendered = Vec::with_capacity(words.len());
     for word in words {
-        let files = word.sole_name().and_then(|name| name.strip_prefix("inputs.")).and_then(|name| scope.inputs.get(name));
+        let files = word
+            .sole_name()
+            .and_then(|name| name.strip_prefix("inputs."))
+            .and_then(|name| scope.inputs.get(name));
         match files {
             Some(files) => rendered.extend(files.paths.iter().cloned()),
             None => rendered.push(word.render(scope, Language::Raw)?),
@@ -275,25 +375,38 @@ fn gather(
     let mut parts: Vec<(PathBuf, Staged)> = Vec::new();
     for source in &input.sources {
         if let SourceKind::Output { stage, output } = &source.kind {
-            let Some(action) = upstream(*stage) else { return Ok(None) };
+            let Some(action) = upstream(*stage) else {
+                return Ok(None);
+            };
             let owner = project.flow.stage(*stage);
-            let Some(record) = action.outputs.get(output).copied() else { return Ok(None) };
+            let Some(record) = action.outputs.get(output).copied() else {
+                return Ok(None);
+            };
             keys.insert(format!("{}.{output}", owner.name), action.key.clone());
-            let declared = owner.outputs.get(output).map(|place| place.path.clone()).unwrap_or_default();
+            let declared = owner
+                .outputs
+                .get(output)
+                .map(|place| place.path.clone())
+                .unwrap_or_default();
             let staged = Staged {
                 input: name.to_string(),
                 path: String::new(),
                 digest: record.digest.to_string(),
                 kind: record.kind,
-                from: StagedFrom::Output { stage: *stage, output: output.clone(), record },
+                from: StagedFrom::Output {
+                    stage: *stage,
+                    output: output.clone(),
+                    record,
+                },
             };
             parts.push((PathBuf::from(declared), staged));
             continue;
         }
-        let files = project
-            .sources
-            .files(&source.kind)
-            .ok_or_else(|| Problem::Input(format!("input '{name}': a file that was there when the run began is gone")))?;
+        let files = project.sources.files(&source.kind).ok_or_else(|| {
+            Problem::Input(format!(
+                "input '{name}': a file that was there when the run began is gone"
+            ))
+        })?;
         for file in files.iter() {
             let content = project
                 .store
@@ -315,7 +428,7 @@ fn gather(
 /// Gives every part its path in the work directory: the file's own name for a single input, names below the flow's folder for
 /// many, numbered folders where several would have the same.
 fn place(name: &str, many: bool, parts: Vec<(PathBuf, Staged)>) -> Vec<Staged> {
-    let named: Vec<(String, Staged)> = parts
+    let mut named: Vec<(String, Staged)> = parts
         .into_iter()
         .map(|(path, staged)| {
             let inner: PathBuf = if many {
@@ -327,25 +440,28 @@ fn place(name: &str, many: bool, parts: Vec<(PathBuf, Staged)>) -> Vec<Staged> {
                     })
                     .collect()
             } else {
-                path.file_name().map(PathBuf::from).unwrap_or_else(|| PathBuf::from("folder"))
+                path.file_name()
+                    .map(PathBuf::from)
+                    .unwrap_or_else(|| PathBuf::from("folder"))
             };
             (show_path(&inner), staged)
         })
         .collect();
-    let mut same: BTreeMap<String, usize> = BTreeMap::new();
-    for (inner, staged) in &named {
-        // A file given twice is one file.
-        let _ = staged;
-        *same.entry(inner.clone()).or_default() += 1;
-    }
-    let mut number: BTreeMap<String, usize> = BTreeMap::new();
+    // Numbers must not depend on the order of a list.
+    named.sort_by_cached_key(|(inner, staged)| (inner.clone(), format!("{:?}", staged.from)));
+    let crowded = crowded(
+        &named
+            .iter()
+            .map(|(inner, _)| inner.clone())
+            .collect::<Vec<_>>(),
+    );
+    let mut number = 0;
     let mut placed: Vec<Staged> = named
         .into_iter()
         .map(|(inner, staged)| {
-            let path = if same.get(&inner).copied().unwrap_or(0) > 1 {
-                let count = number.entry(inner.clone()).or_default();
-                *count += 1;
-                format!("inputs/{name}/{count:03}/{inner}")
+            let path = if crowded.contains(&inner) {
+                number += 1;
+                format!("inputs/{name}/{number:03}/{inner}")
             } else {
                 format!("inputs/{name}/{inner}")
             };
@@ -354,4 +470,25 @@ fn place(name: &str, many: bool, parts: Vec<(PathBuf, Staged)>) -> Vec<Staged> {
         .collect();
     placed.sort_by(|a, b| a.path.cmp(&b.path));
     placed
+}
+
+/// Paths that stand there twice, or lie inside one another.
+fn crowded(paths: &[String]) -> BTreeSet<String> {
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for path in paths {
+        *count.entry(path).or_default() += 1;
+    }
+    let mut crowded = BTreeSet::new();
+    for path in paths {
+        if count.get(path.as_str()).is_some_and(|count| *count > 1) {
+            crowded.insert(path.clone());
+        }
+        for (slash, _) in path.match_indices('/') {
+            if count.contains_key(&path[..slash]) {
+                crowded.insert(path[..slash].to_string());
+                crowded.insert(path.clone());
+            }
+        }
+    }
+    crowded
 }

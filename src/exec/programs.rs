@@ -37,8 +37,14 @@ impl Programs {
     /// # Errors
     /// It is not there or is faulty.
     pub fn wrapper(&self, dir: &Path, name: &str) -> Result<Arc<Wrapper>, String> {
-        let mut wrappers = self.wrappers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        wrappers.entry(name.to_string()).or_insert_with(|| Wrapper::load(dir, name).map(Arc::new)).clone()
+        let mut wrappers = self
+            .wrappers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        wrappers
+            .entry(name.to_string())
+            .or_insert_with(|| Wrapper::load(dir, name).map(Arc::new))
+            .clone()
     }
 }
 
@@ -50,9 +56,20 @@ pub fn check(dir: &Path, flow: &Flow, id: StageId, programs: &Programs, faults: 
         Body::Wrapper(name) => match programs.wrapper(dir, name) {
             Err(message) => {
                 let known = wrapper_names(&dir.join("tool-wrappers"));
-                let fault = Fault::new(stage.body_span, format!("stage '{}': {message}", stage.name));
-                let missing = !dir.join("tool-wrappers").join(name).join("wrapper.yaml").exists();
-                faults.push(if missing { fault.suggest(name, known.iter().map(String::as_str)) } else { fault });
+                let fault = Fault::new(
+                    stage.body_span,
+                    format!("stage '{}': {message}", stage.name),
+                );
+                let missing = !dir
+                    .join("tool-wrappers")
+                    .join(name)
+                    .join("wrapper.yaml")
+                    .exists();
+                faults.push(if missing {
+                    fault.suggest(name, known.iter().map(String::as_str))
+                } else {
+                    fault
+                });
             }
             Ok(wrapper) => check_wrapper(&wrapper, name, stage, faults),
         },
@@ -60,17 +77,32 @@ pub fn check(dir: &Path, flow: &Flow, id: StageId, programs: &Programs, faults: 
     }
 }
 
-fn check_plugin(dir: &Path, flow: &Flow, name: &str, stage: &crate::flow::Stage, faults: &mut Vec<Fault>) {
+fn check_plugin(
+    dir: &Path,
+    flow: &Flow,
+    name: &str,
+    stage: &crate::flow::Stage,
+    faults: &mut Vec<Fault>,
+) {
     if let Some(plugin) = flow.plugins.get(name) {
         if !dir.join(&plugin.path).is_file() {
             faults.push(
-                Fault::new(plugin.span, format!("plugin '{name}': '{}' is no file", plugin.path))
-                    .hint("'plugins:' maps a name to an executable, relative to the flow file"),
+                Fault::new(
+                    plugin.span,
+                    format!("plugin '{name}': '{}' is no file", plugin.path),
+                )
+                .hint("'plugins:' maps a name to an executable, relative to the flow file"),
             );
         }
     } else if plugins::find(name).is_none() {
-        let known = plugins::all().iter().map(|stage| stage.id()).chain(flow.plugins.keys().map(String::as_str));
-        let fault = Fault::new(stage.body_span, format!("stage '{}': there is no plugin '{name}'", stage.name));
+        let known = plugins::all()
+            .iter()
+            .map(|stage| stage.id())
+            .chain(flow.plugins.keys().map(String::as_str));
+        let fault = Fault::new(
+            stage.body_span,
+            format!("stage '{}': there is no plugin '{name}'", stage.name),
+        );
         faults.push(fault.suggest(name, known));
     }
 }
@@ -85,7 +117,14 @@ fn wrapper_names(folder: &Path) -> Vec<String> {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let own = entry.file_name().to_string_lossy().into_owned();
-                folders.push((entry.path(), if name.is_empty() { own } else { format!("{name}/{own}") }));
+                folders.push((
+                    entry.path(),
+                    if name.is_empty() {
+                        own
+                    } else {
+                        format!("{name}/{own}")
+                    },
+                ));
             }
         }
     }
@@ -93,33 +132,67 @@ fn wrapper_names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn check_wrapper(wrapper: &Wrapper, name: &str, stage: &crate::flow::Stage, faults: &mut Vec<Fault>) {
-    let mut tell = |what: &str, given: Vec<&String>, known: Vec<&String>, required: Vec<&String>| {
-        for word in &given {
-            if !known.contains(word) {
-                faults.push(
-                    Fault::new(stage.body_span, format!("stage '{}': the wrapper '{name}' has no {what} '{word}'", stage.name))
+fn check_wrapper(
+    wrapper: &Wrapper,
+    name: &str,
+    stage: &crate::flow::Stage,
+    faults: &mut Vec<Fault>,
+) {
+    let mut tell =
+        |what: &str, given: Vec<&String>, known: Vec<&String>, required: Vec<&String>| {
+            for word in &given {
+                if !known.contains(word) {
+                    faults.push(
+                        Fault::new(
+                            stage.body_span,
+                            format!(
+                                "stage '{}': the wrapper '{name}' has no {what} '{word}'",
+                                stage.name
+                            ),
+                        )
                         .suggest(word, known.iter().map(|word| word.as_str())),
-                );
+                    );
+                }
             }
-        }
-        for word in required {
-            if !given.contains(&word) {
-                faults.push(Fault::new(
-                    stage.body_span,
-                    format!("stage '{}': the wrapper '{name}' needs {what} '{word}'", stage.name),
-                ));
+            for word in required {
+                if !given.contains(&word) {
+                    faults.push(Fault::new(
+                        stage.body_span,
+                        format!(
+                            "stage '{}': the wrapper '{name}' needs {what} '{word}'",
+                            stage.name
+                        ),
+                    ));
+                }
             }
-        }
-    };
+        };
     let required = |needs: &BTreeMap<String, Need>| -> Vec<String> {
-        needs.iter().filter(|(_, need)| **need == Need::Required).map(|(word, _)| word.clone()).collect()
+        needs
+            .iter()
+            .filter(|(_, need)| **need == Need::Required)
+            .map(|(word, _)| word.clone())
+            .collect()
     };
-    tell("parameter", stage.params.keys().collect(), wrapper.params.keys().collect(), Vec::new());
+    tell(
+        "parameter",
+        stage.params.keys().collect(),
+        wrapper.params.keys().collect(),
+        Vec::new(),
+    );
     let needed = required(&wrapper.inputs);
-    tell("input", stage.inputs.keys().collect(), wrapper.inputs.keys().collect(), needed.iter().collect());
+    tell(
+        "input",
+        stage.inputs.keys().collect(),
+        wrapper.inputs.keys().collect(),
+        needed.iter().collect(),
+    );
     let needed = required(&wrapper.outputs);
-    tell("output", stage.outputs.keys().collect(), wrapper.outputs.keys().collect(), needed.iter().collect());
+    tell(
+        "output",
+        stage.outputs.keys().collect(),
+        wrapper.outputs.keys().collect(),
+        needed.iter().collect(),
+    );
 }
 
 impl Project {
@@ -128,9 +201,17 @@ impl Project {
         let stage = self.flow.stage(id);
         match &stage.body {
             Body::Wrapper(name) => {
-                let mut params =
-                    self.programs.wrapper(&self.dir, name).map(|wrapper| wrapper.params.clone()).unwrap_or_default();
-                params.extend(stage.params.iter().map(|(name, value)| (name.clone(), value.clone())));
+                let mut params = self
+                    .programs
+                    .wrapper(&self.dir, name)
+                    .map(|wrapper| wrapper.params.clone())
+                    .unwrap_or_default();
+                params.extend(
+                    stage
+                        .params
+                        .iter()
+                        .map(|(name, value)| (name.clone(), value.clone())),
+                );
                 params
             }
             _ => stage.params.clone(),
@@ -152,12 +233,14 @@ impl Project {
     fn plugin_identity(&self, name: &str) -> Result<Runs, Problem> {
         if let Some(plugin) = self.flow.plugins.get(name) {
             let path = self.dir.join(&plugin.path);
-            let (digest, _, _) = self
-                .store
-                .stat
-                .digest(&path)
-                .map_err(|error| Problem::Input(format!("plugin '{name}': {}: {error}", plugin.path)))?;
-            return Ok(Runs::Plugin { id: name.to_string(), digest: digest.to_string(), tools: BTreeMap::new() });
+            let (digest, _, _) = self.store.stat.digest(&path).map_err(|error| {
+                Problem::Input(format!("plugin '{name}': {}: {error}", plugin.path))
+            })?;
+            return Ok(Runs::Plugin {
+                id: name.to_string(),
+                digest: digest.to_string(),
+                tools: BTreeMap::new(),
+            });
         }
         let Some(stage) = plugins::find(name) else {
             return Err(Problem::Input(format!("there is no plugin '{name}'")));
@@ -166,22 +249,34 @@ impl Project {
         for tool in stage.tools() {
             let mut command = vec![tool.program.to_string()];
             command.extend(tool.version_args.iter().map(|word| (*word).to_string()));
-            let identity = self.tools.identify(&self.store.stat, tool.program, &command, None, Some(tool.apt))?;
+            let identity = self.tools.identify(
+                &self.store.stat,
+                tool.program,
+                &command,
+                None,
+                Some(tool.apt),
+            )?;
             tools.insert(tool.program.to_string(), identity);
         }
-        Ok(Runs::Plugin { id: name.to_string(), digest: plugins::digest(name).to_string(), tools })
+        Ok(Runs::Plugin {
+            id: name.to_string(),
+            digest: plugins::digest(name).to_string(),
+            tools,
+        })
     }
 
     fn wrapper_identity(&self, name: &str) -> Result<Runs, Problem> {
-        let wrapper = self.programs.wrapper(&self.dir, name).map_err(Problem::Input)?;
+        let wrapper = self
+            .programs
+            .wrapper(&self.dir, name)
+            .map_err(Problem::Input)?;
         let mut files = BTreeMap::new();
         for file in wrapper.all_files() {
             let path = wrapper.folder.join(file);
-            let (digest, _, _) = self
-                .store
-                .stat
-                .digest(&path)
-                .map_err(|error| Problem::Input(format!("tool-wrappers/{name}/{file}: {error}")))?;
+            let (digest, _, _) =
+                self.store.stat.digest(&path).map_err(|error| {
+                    Problem::Input(format!("tool-wrappers/{name}/{file}: {error}"))
+                })?;
             files.insert(file.to_string(), digest.to_string());
         }
         let mut tools: BTreeMap<String, ToolIdentity> = BTreeMap::new();
@@ -195,6 +290,10 @@ impl Project {
             )?;
             tools.insert(tool.program.clone(), identity);
         }
-        Ok(Runs::Wrapper { name: name.to_string(), files, tools })
+        Ok(Runs::Wrapper {
+            name: name.to_string(),
+            files,
+            tools,
+        })
     }
 }

@@ -34,7 +34,10 @@ pub struct Project {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("{file}: {source}\nhint: 'nanoflow init' writes one, -f names another file")]
-    Read { file: String, source: std::io::Error },
+    Read {
+        file: String,
+        source: std::io::Error,
+    },
     #[error(transparent)]
     Faults(#[from] FlowFaults),
 }
@@ -46,11 +49,21 @@ impl Project {
     /// It cannot be read, or it has faults; all of them are told.
     pub fn open(file: &Path, overrides: &Overrides) -> Result<Project, LoadError> {
         let shown = file.display().to_string();
-        let read = |source| LoadError::Read { file: shown.clone(), source };
+        let read = |source| LoadError::Read {
+            file: shown.clone(),
+            source,
+        };
         let length = std::fs::metadata(file).map_err(read)?.len();
-        let faulty = |text: String, faults: Vec<Fault>| FlowFaults { file: shown.clone(), text, faults };
+        let faulty = |text: String, faults: Vec<Fault>| FlowFaults {
+            file: shown.clone(),
+            text,
+            faults,
+        };
         if length > flow::yaml::MAX_BYTES as u64 {
-            let message = format!("the file has {length} bytes; at most {} are read", flow::yaml::MAX_BYTES);
+            let message = format!(
+                "the file has {length} bytes; at most {} are read",
+                flow::yaml::MAX_BYTES
+            );
             return Err(faulty(String::new(), vec![Fault::new(Span::START, message)]).into());
         }
         let bytes = std::fs::read(file).map_err(read)?;
@@ -61,7 +74,13 @@ impl Project {
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 let before = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
                 let line = before.matches('\n').count() + 1;
-                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                let column = before
+                    .rsplit('\n')
+                    .next()
+                    .unwrap_or_default()
+                    .chars()
+                    .count()
+                    + 1;
                 let fault = Fault::new(Span::new(line, column, 1), "bytes that are no UTF-8");
                 return Err(faulty(text, vec![fault]).into());
             }
@@ -122,7 +141,11 @@ impl Project {
 
     /// Faults with the file they are in.
     pub fn faults(&self, faults: Vec<Fault>) -> FlowFaults {
-        FlowFaults { file: self.file.clone(), text: self.text.clone(), faults }
+        FlowFaults {
+            file: self.file.clone(),
+            text: self.text.clone(),
+            faults,
+        }
     }
 
     /// Stages of words on the command line.
@@ -140,7 +163,8 @@ fn read_flow(text: &str, overrides: &Overrides, faults: &mut Vec<Fault>) -> Opti
     let Some(mut root) = root.filter(|root| !root.is_null()) else {
         if faults.is_empty() {
             faults.push(
-                Fault::new(Span::START, "the file is empty").hint("a flow has at least 'version: 1' and 'stages:'"),
+                Fault::new(Span::START, "the file is empty")
+                    .hint("a flow has at least 'version: 1' and 'stages:'"),
             );
         }
         return None;

@@ -33,11 +33,15 @@ impl Tokens {
             return true;
         }
         let memory = self.limits.memory.is_none_or(|limit| {
-            want.memory.is_none_or(|bytes| self.memory_used.saturating_add(bytes) <= limit)
+            want.memory
+                .is_none_or(|bytes| self.memory_used.saturating_add(bytes) <= limit)
         });
         let licenses = want.licenses.iter().all(|(name, count)| {
             let used = self.licenses_used.get(name).copied().unwrap_or(0);
-            self.limits.licenses.get(name).is_none_or(|limit| used.saturating_add(*count) <= *limit)
+            self.limits
+                .licenses
+                .get(name)
+                .is_none_or(|limit| used.saturating_add(*count) <= *limit)
         });
         self.cpu_used.saturating_add(want.cpu.unwrap_or(1)) <= self.cpu && memory && licenses
     }
@@ -75,7 +79,10 @@ mod tests {
     #[test]
     fn a_stage_that_asks_for_too_much_runs_alone() {
         let mut tokens = Tokens::new(2, &Limits::default());
-        let big = Resources { cpu: Some(8), ..Resources::default() };
+        let big = Resources {
+            cpu: Some(8),
+            ..Resources::default()
+        };
         let small = Resources::default();
         assert!(tokens.fits(&big));
         tokens.take(&big);
@@ -88,12 +95,25 @@ mod tests {
 
     #[test]
     fn memory_and_licences_have_limits_of_their_own() {
-        let limits = Limits { memory: Some(100), licenses: [("catapult".to_string(), 1)].into() };
+        let limits = Limits {
+            memory: Some(100),
+            licenses: [("catapult".to_string(), 1)].into(),
+        };
         let mut tokens = Tokens::new(8, &limits);
-        let want = Resources { memory: Some(60), licenses: [("catapult".to_string(), 1)].into(), cpu: None };
+        let want = Resources {
+            memory: Some(60),
+            licenses: [("catapult".to_string(), 1)].into(),
+            cpu: None,
+        };
         tokens.take(&want);
         assert!(!tokens.fits(&want));
-        assert!(!tokens.fits(&Resources { memory: Some(60), ..Resources::default() }));
-        assert!(tokens.fits(&Resources { memory: Some(40), ..Resources::default() }));
+        assert!(!tokens.fits(&Resources {
+            memory: Some(60),
+            ..Resources::default()
+        }));
+        assert!(tokens.fits(&Resources {
+            memory: Some(40),
+            ..Resources::default()
+        }));
     }
 }

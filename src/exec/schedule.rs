@@ -122,7 +122,9 @@ pub fn run(
         report: RunReport::default(),
         stopping: false,
     };
-    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    let time = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64());
     run.events.emit(&Event::RunStarted {
         run: options.run.clone(),
         time,
@@ -190,11 +192,15 @@ impl Run<'_> {
         if !matches!(self.places.get(&id), Some(Place::Waiting)) {
             return Ok(());
         }
-        let ready = self
-            .project
-            .graph
-            .upstream(id)
-            .all(|from| matches!(self.places.get(&from), Some(Place::Finished { action: Some(_), passes: true })));
+        let ready = self.project.graph.upstream(id).all(|from| {
+            matches!(
+                self.places.get(&from),
+                Some(Place::Finished {
+                    action: Some(_),
+                    passes: true
+                })
+            )
+        });
         if !ready {
             return Ok(());
         }
@@ -207,12 +213,17 @@ impl Run<'_> {
             }
         };
         let name = self.name(id);
-        let invalidated = self.state.history(&name).is_some_and(|history| history.invalidated);
+        let invalidated = self
+            .state
+            .history(&name)
+            .is_some_and(|history| history.invalidated);
         let again = invalidated || self.options.forced.contains(&id) || self.remade.contains(&id);
         self.resolved.insert(id, resolved.clone());
         if !again {
-            if let Some(action) =
-                self.memo.as_ref().and_then(|memo| memo.get(&self.project.store, &resolved.preimage, &resolved.key))
+            if let Some(action) = self
+                .memo
+                .as_ref()
+                .and_then(|memo| memo.get(&self.project.store, &resolved.preimage, &resolved.key))
             {
                 self.project.store.know(action);
             }
@@ -232,7 +243,12 @@ impl Run<'_> {
     }
 
     /// A result that was there already.
-    fn found(&mut self, id: StageId, resolved: &Resolved, action: Arc<Action>) -> Result<(), RunError> {
+    fn found(
+        &mut self,
+        id: StageId,
+        resolved: &Resolved,
+        action: Arc<Action>,
+    ) -> Result<(), RunError> {
         if self.project.store.action(&resolved.key).is_none() {
             // Content that was expected and is there: from now on it is known under this key too.
             self.project.store.record(Action::clone(&action))?;
@@ -243,7 +259,9 @@ impl Run<'_> {
                 self.project.store.drop_action(&resolved.key);
                 return self.settle(id);
             }
-            Err(RestoreError::Io { path, source }) => return Err(StoreError::io(path, source).into()),
+            Err(RestoreError::Io { path, source }) => {
+                return Err(StoreError::io(path, source).into())
+            }
         }
         self.finish_good(id, resolved, action, Outcome::Cached, 0.0);
         Ok(())
@@ -254,7 +272,9 @@ impl Run<'_> {
         let folder = self.project.store.artifacts(&stage.name);
         for (name, output) in &stage.outputs {
             if let Some(record) = action.outputs.get(name) {
-                self.project.store.restore(record, &folder.join(&output.path))?;
+                self.project
+                    .store
+                    .restore(record, &folder.join(&output.path))?;
             }
         }
         Ok(())
@@ -275,17 +295,26 @@ impl Run<'_> {
         }
         let good = Good {
             key: action.key.clone(),
-            run: if outcome == Outcome::Executed { self.options.run.clone() } else { action.run.clone() },
+            run: if outcome == Outcome::Executed {
+                self.options.run.clone()
+            } else {
+                action.run.clone()
+            },
             template: resolved.template.clone(),
             upstream: resolved.upstream.clone(),
         };
         let history = self.state.history(&stage.name);
         let same = history.is_some_and(|history| {
-            history.failure.is_none() && !history.invalidated && history.last().is_some_and(|last| *last == good)
+            history.failure.is_none()
+                && !history.invalidated
+                && history.last().is_some_and(|last| *last == good)
         });
         if !same {
             self.drop_old_artifacts(id);
-            self.lines.push(StateLine::Good { stage: stage.name.clone(), good });
+            self.lines.push(StateLine::Good {
+                stage: stage.name.clone(),
+                good,
+            });
         }
         self.events.emit(&Event::StageFinished {
             stage: stage.name.clone(),
@@ -310,18 +339,33 @@ impl Run<'_> {
                 message: gate.tell(),
             });
         }
-        self.places.insert(id, Place::Finished { action: Some(action), passes });
+        self.places.insert(
+            id,
+            Place::Finished {
+                action: Some(action),
+                passes,
+            },
+        );
     }
 
     /// Removes what the stage's last result showed under names that are not declared any more.
     fn drop_old_artifacts(&self, id: StageId) {
         let stage = self.project.flow.stage(id);
-        let last = self.state.history(&stage.name).and_then(|history| history.last());
-        let Some(action) = last.and_then(|good| self.project.store.action(&good.key)) else { return };
+        let last = self
+            .state
+            .history(&stage.name)
+            .and_then(|history| history.last());
+        let Some(action) = last.and_then(|good| self.project.store.action(&good.key)) else {
+            return;
+        };
         let folder = self.project.store.artifacts(&stage.name);
         for place in action.preimage.outputs.values() {
             let old = place.path.trim_end_matches('/');
-            let inside = |path: &str| path == old || path.starts_with(&format!("{old}/")) || old.starts_with(&format!("{path}/"));
+            let inside = |path: &str| {
+                path == old
+                    || path.starts_with(&format!("{old}/"))
+                    || old.starts_with(&format!("{path}/"))
+            };
             if !stage.outputs.values().any(|output| inside(&output.path)) {
                 let _ = crate::store::remove_all(&folder.join(old));
             }
@@ -339,7 +383,11 @@ impl Run<'_> {
     fn finish_failed(&mut self, id: StageId, key: Option<ActionKey>, failed: Failed, seconds: f64) {
         let name = self.name(id);
         let (message, mut hint, kind) = match &failed {
-            Failed::Stage { message, hint, kind } => (message.clone(), hint.clone(), *kind),
+            Failed::Stage {
+                message,
+                hint,
+                kind,
+            } => (message.clone(), hint.clone(), *kind),
             Failed::Missing(missing) => (missing.message.clone(), missing.hint.clone(), None),
             other => (other.to_string(), None, None),
         };
@@ -353,10 +401,26 @@ impl Run<'_> {
             hint = Some("'nanoflow doctor' tells what is missing".to_string());
         }
         self.report.failed += 1;
-        self.places.insert(id, Place::Finished { action: None, passes: false });
-        if !matches!(failed, Failed::Interrupted | Failed::Store(_) | Failed::Missing(_)) {
-            let failure = Failure { run: self.options.run.clone(), key: key.clone(), message: message.clone() };
-            self.lines.push(StateLine::Failed { stage: name.clone(), failure });
+        self.places.insert(
+            id,
+            Place::Finished {
+                action: None,
+                passes: false,
+            },
+        );
+        if !matches!(
+            failed,
+            Failed::Interrupted | Failed::Store(_) | Failed::Missing(_)
+        ) {
+            let failure = Failure {
+                run: self.options.run.clone(),
+                key: key.clone(),
+                message: message.clone(),
+            };
+            self.lines.push(StateLine::Failed {
+                stage: name.clone(),
+                failure,
+            });
         }
         self.events.emit(&Event::StageFinished {
             stage: name,
@@ -365,7 +429,12 @@ impl Run<'_> {
             key: key.map(|key| key.to_string()),
             message: Some(message),
             hint,
-            failure: kind.and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_string)),
+            failure: kind.and_then(|kind| {
+                serde_json::to_value(kind)
+                    .ok()?
+                    .as_str()
+                    .map(str::to_string)
+            }),
         });
         if !self.options.keep_going {
             self.stopping = true;
@@ -441,11 +510,16 @@ impl Run<'_> {
                 held.push_back(id);
                 continue;
             }
-            let Some(resolved) = self.resolved.get(&id).cloned() else { continue };
+            let Some(resolved) = self.resolved.get(&id).cloned() else {
+                continue;
+            };
             tokens.take(&want);
             drive.running += 1;
             self.places.insert(id, Place::Running);
-            self.events.emit(&Event::StageStarted { stage: self.name(id), key: resolved.key.to_string() });
+            self.events.emit(&Event::StageStarted {
+                stage: self.name(id),
+                key: resolved.key.to_string(),
+            });
             let attempt = Attempt {
                 project: self.project.clone(),
                 id,
@@ -463,20 +537,36 @@ impl Run<'_> {
                     }
                 };
                 let done = attempt::run(attempt, stopped, progress).await;
-                let _ = sender.send(Message::Done { id, done: Box::new(done) });
+                let _ = sender.send(Message::Done {
+                    id,
+                    done: Box::new(done),
+                });
             });
         }
         self.queue = held;
     }
 
     fn told_progress(&mut self, id: StageId, progress: Progress) {
-        let Progress { done, total, unit, note } = progress;
-        self.events.emit(&Event::StageProgress { stage: self.name(id), done, total, unit, note });
+        let Progress {
+            done,
+            total,
+            unit,
+            note,
+        } = progress;
+        self.events.emit(&Event::StageProgress {
+            stage: self.name(id),
+            done,
+            total,
+            unit,
+            note,
+        });
     }
 
     /// One stage's work is over: keeps what came of it and looks at what waited for it.
     fn done(&mut self, id: StageId, done: Done) -> Result<(), RunError> {
-        let Some(resolved) = self.resolved.get(&id).cloned() else { return Ok(()) };
+        let Some(resolved) = self.resolved.get(&id).cloned() else {
+            return Ok(());
+        };
         let sharing = self.sharing.remove(&resolved.key).unwrap_or_default();
         match done.result {
             Ok(action) => {
@@ -486,7 +576,9 @@ impl Run<'_> {
                 if let Err(error) = self.restore(id, &action) {
                     let failed = match error {
                         RestoreError::Damaged(fault) => Failed::stage(fault.to_string()),
-                        RestoreError::Io { path, source } => Failed::Store(StoreError::io(path, source)),
+                        RestoreError::Io { path, source } => {
+                            Failed::Store(StoreError::io(path, source))
+                        }
                     };
                     self.finish_failed(id, Some(resolved.key.clone()), failed, done.seconds);
                 } else {
@@ -503,8 +595,11 @@ impl Run<'_> {
             }
             Err(failed) => self.finish_failed(id, Some(resolved.key.clone()), failed, done.seconds),
         }
-        let waiting: Vec<StageId> =
-            sharing.into_iter().chain(self.project.graph.downstream(id)).chain(std::iter::once(id)).collect();
+        let waiting: Vec<StageId> = sharing
+            .into_iter()
+            .chain(self.project.graph.downstream(id))
+            .chain(std::iter::once(id))
+            .collect();
         for next in waiting {
             if matches!(self.places.get(&next), Some(Place::Shares)) {
                 self.places.insert(next, Place::Waiting);
@@ -523,7 +618,12 @@ impl Run<'_> {
             let waited = matches!(self.places.get(&id), Some(Place::Waiting));
             self.settle(id)?;
             if waited && matches!(self.places.get(&id), Some(Place::Finished { .. })) {
-                stack.extend(self.project.graph.downstream(id).filter(|next| self.places.contains_key(next)));
+                stack.extend(
+                    self.project
+                        .graph
+                        .downstream(id)
+                        .filter(|next| self.places.contains_key(next)),
+                );
             }
         }
         Ok(())
@@ -531,7 +631,13 @@ impl Run<'_> {
 
     fn make_again(&mut self, id: StageId) {
         // It was counted when it was found; it will be counted as executed.
-        if matches!(self.places.get(&id), Some(Place::Finished { action: Some(_), .. })) {
+        if matches!(
+            self.places.get(&id),
+            Some(Place::Finished {
+                action: Some(_),
+                ..
+            })
+        ) {
             self.report.cached = self.report.cached.saturating_sub(1);
         }
         self.places.insert(id, Place::Queued);
@@ -548,7 +654,15 @@ impl Run<'_> {
                 .project
                 .graph
                 .upstream(id)
-                .filter(|from| !matches!(self.places.get(from), Some(Place::Finished { action: Some(_), passes: true })))
+                .filter(|from| {
+                    !matches!(
+                        self.places.get(from),
+                        Some(Place::Finished {
+                            action: Some(_),
+                            passes: true
+                        })
+                    )
+                })
                 .map(|from| self.name(from))
                 .collect();
             let message = match blocked.first() {
@@ -571,16 +685,23 @@ impl Run<'_> {
 
     /// `--twice`: runs every good stage again, keeps nothing, compares.
     fn second_pass(&mut self) -> Result<(), RunError> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(RunError::Runtime)?;
         for id in self.order.clone() {
-            let (Some(action), Some(resolved)) = (self.action_of(id), self.resolved.get(&id).cloned()) else { continue };
+            let (Some(action), Some(resolved)) =
+                (self.action_of(id), self.resolved.get(&id).cloned())
+            else {
+                continue;
+            };
             let attempt = Attempt {
                 project: self.project.clone(),
                 id,
                 resolved: resolved.clone(),
                 run: self.options.run.clone(),
-                threads: Tokens::new(self.options.jobs, &self.project.flow.limits).threads(&self.project.flow.stage(id).resources),
+                threads: Tokens::new(self.options.jobs, &self.project.flow.limits)
+                    .threads(&self.project.flow.stage(id).resources),
                 record: false,
             };
             let (stop, stopped) = watch::channel(Stop::No);
@@ -606,7 +727,11 @@ impl Run<'_> {
                 Ok(differences) => {
                     for (output, place) in differences {
                         self.report.stage_failed = true;
-                        self.events.emit(&Event::StageDiffers { stage: stage.clone(), output, place });
+                        self.events.emit(&Event::StageDiffers {
+                            stage: stage.clone(),
+                            output,
+                            place,
+                        });
                     }
                 }
                 Err(failed) => {
@@ -674,12 +799,21 @@ impl Signals {
 
 /// Logs of a run.
 pub fn log_path(project: &Project, run: &str, stage: &str) -> PathBuf {
-    project.store.runs().join(run).join("logs").join(format!("{stage}.log"))
+    project
+        .store
+        .runs()
+        .join(run)
+        .join("logs")
+        .join(format!("{stage}.log"))
 }
 
 /// Where each output of a stage lies for people.
 pub fn artifacts_of(project: &Project, id: StageId) -> BTreeMap<String, PathBuf> {
     let stage = project.flow.stage(id);
     let folder = project.store.artifacts(&stage.name);
-    stage.outputs.iter().map(|(name, output)| (name.clone(), folder.join(&output.path))).collect()
+    stage
+        .outputs
+        .iter()
+        .map(|(name, output)| (name.clone(), folder.join(&output.path)))
+        .collect()
 }

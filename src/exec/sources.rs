@@ -18,7 +18,10 @@ pub struct Sources {
 
 impl Sources {
     pub fn new(dir: &Path) -> Sources {
-        Sources { dir: dir.to_path_buf(), known: Mutex::new(HashMap::new()) }
+        Sources {
+            dir: dir.to_path_buf(),
+            known: Mutex::new(HashMap::new()),
+        }
     }
 
     /// The files of a path or glob; `None` if there are none.
@@ -27,7 +30,10 @@ impl Sources {
             SourceKind::Path(text) | SourceKind::Glob(text) => text,
             SourceKind::Output { .. } => return None,
         };
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self
+            .known
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(files) = known.get(text) {
             return files.clone();
         }
@@ -41,7 +47,9 @@ impl Sources {
         let stage = flow.stage(id);
         for (name, input) in &stage.inputs {
             for source in &input.sources {
-                if matches!(source.kind, SourceKind::Output { .. }) || self.files(&source.kind).is_some() {
+                if matches!(source.kind, SourceKind::Output { .. })
+                    || self.files(&source.kind).is_some()
+                {
                     continue;
                 }
                 if faults.len() >= MOST_FAULTS {
@@ -80,23 +88,45 @@ fn glob(dir: &Path, pattern: &str) -> Vec<PathBuf> {
         .literal_separator(true)
         .backslash_escape(true)
         .build();
-    let Ok(matcher) = matcher else { return Vec::new() };
+    let Ok(matcher) = matcher else {
+        return Vec::new();
+    };
     let matcher = matcher.compile_matcher();
     let special = |part: &str| part.contains(['*', '?', '[', '{']);
     let pattern = pattern.trim_start_matches("./");
-    let prefix: PathBuf = pattern.split('/').take_while(|part| !special(part)).collect::<Vec<_>>().join("/").into();
-    let prefix = if pattern.starts_with('/') { Path::new("/").join(prefix) } else { prefix };
+    let prefix: PathBuf = pattern
+        .split('/')
+        .take_while(|part| !special(part))
+        .collect::<Vec<_>>()
+        .join("/")
+        .into();
+    let prefix = if pattern.starts_with('/') {
+        Path::new("/").join(prefix)
+    } else {
+        prefix
+    };
     let depth = if pattern.contains("**") {
         usize::MAX
     } else {
-        pattern.split('/').count().saturating_sub(prefix.components().filter(|c| *c != Component::RootDir).count())
+        pattern.split('/').count().saturating_sub(
+            prefix
+                .components()
+                .filter(|c| *c != Component::RootDir)
+                .count(),
+        )
     };
-    let hidden = pattern.split('/').any(|part| part.starts_with('.') && part != "." && part != "..");
+    let hidden = pattern
+        .split('/')
+        .any(|part| part.starts_with('.') && part != "." && part != "..");
     let mut files = Vec::new();
     let mut folders = vec![(prefix, 0usize)];
     while let Some((folder, level)) = folders.pop() {
         let own = level == 0 && folder.as_os_str().is_empty();
-        for entry in std::fs::read_dir(dir.join(&folder)).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(dir.join(&folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let name = entry.file_name();
             if own && (name == "cache" || name == "artifacts") {
                 continue;
@@ -105,7 +135,9 @@ fn glob(dir: &Path, pattern: &str) -> Vec<PathBuf> {
                 continue;
             }
             let path = folder.join(&name);
-            let Ok(kind) = entry.file_type() else { continue };
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
             let is_folder = kind.is_dir() || (kind.is_symlink() && dir.join(&path).is_dir());
             if matcher.is_match(&path) && (!is_folder || !pattern.contains("**")) {
                 files.push(path.clone());
@@ -122,21 +154,36 @@ fn glob(dir: &Path, pattern: &str) -> Vec<PathBuf> {
 fn missing(dir: &Path, flow: &Flow, stage: &str, input: &str, source: &Source) -> Fault {
     let (text, what) = match &source.kind {
         SourceKind::Glob(text) => (text, "matches no file"),
-        SourceKind::Path(text) | SourceKind::Output { output: text, .. } => (text, "is neither a file nor an output of a stage"),
+        SourceKind::Path(text) | SourceKind::Output { output: text, .. } => {
+            (text, "is neither a file nor an output of a stage")
+        }
     };
-    let fault = Fault::new(source.span, format!("input '{input}' of stage '{stage}': '{text}' {what}"));
+    let fault = Fault::new(
+        source.span,
+        format!("input '{input}' of stage '{stage}': '{text}' {what}"),
+    );
     if !may_suggest() {
         return fault;
     }
     let mut candidates: Vec<String> = Vec::new();
     if !text.contains('/') {
         for stage in flow.stages.iter().take(500) {
-            candidates.extend(stage.outputs.keys().map(|output| format!("{}.{output}", stage.name)));
+            candidates.extend(
+                stage
+                    .outputs
+                    .keys()
+                    .map(|output| format!("{}.{output}", stage.name)),
+            );
         }
     }
     let path = Path::new(text);
     let parent = path.parent().unwrap_or(Path::new(""));
-    for entry in std::fs::read_dir(dir.join(parent)).into_iter().flatten().flatten().take(1000) {
+    for entry in std::fs::read_dir(dir.join(parent))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(1000)
+    {
         candidates.push(show_path(&parent.join(entry.file_name())));
     }
     candidates.sort();

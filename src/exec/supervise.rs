@@ -35,23 +35,35 @@ pub struct Ended {
 
 /// Runs the program below this process and reports on standard input's socket.
 pub fn main(arguments: &[std::ffi::OsString]) -> ExitCode {
-    let Some((program, rest)) = arguments.split_first() else { return ExitCode::from(2) };
+    let Some((program, rest)) = arguments.split_first() else {
+        return ExitCode::from(2);
+    };
     // A terminal's Ctrl-C is for nanoflow alone; it decides what happens to the stage.
     let _ = nix::unistd::setsid();
     let _ = nix::sys::prctl::set_child_subreaper(true);
-    let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::from(2) };
+    let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else {
+        return ExitCode::from(2);
+    };
     let mut socket = std::os::unix::net::UnixStream::from(socket);
     let mut command = Command::new(program);
     command.args(rest).stdin(Stdio::null());
     // SAFETY: between fork and exec only one prctl is called, which is async-signal-safe. It makes the kernel kill the stage
     // should this supervisor itself be killed.
     unsafe {
-        command.pre_exec(|| nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from));
+        command.pre_exec(|| {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from)
+        });
     }
     let child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
-            report(&mut socket, &Ended { start_error: Some(error.to_string()), ..Ended::default() });
+            report(
+                &mut socket,
+                &Ended {
+                    start_error: Some(error.to_string()),
+                    ..Ended::default()
+                },
+            );
             return ExitCode::from(127);
         }
     };
@@ -76,7 +88,8 @@ pub fn main(arguments: &[std::ffi::OsString]) -> ExitCode {
     }
     ended.killed = kill_all();
     if let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) {
-        let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+        let seconds =
+            |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
         ended.cpu_seconds = seconds(usage.user_time()) + seconds(usage.system_time());
         ended.peak_memory_bytes = u64::try_from(usage.max_rss()).unwrap_or(0) * 1024;
     }
@@ -153,11 +166,18 @@ fn descendants() -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Ok(text) = std::fs::read(entry.path().join("stat")) else { continue };
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let Ok(text) = std::fs::read(entry.path().join("stat")) else {
+            continue;
+        };
         // The name in parentheses may hold anything; the fields follow the last one.
-        let Some(close) = text.iter().rposition(|byte| *byte == b')') else { continue };
-        let fields = String::from_utf8_lossy(text.get(close + 1..).unwrap_or_default()).into_owned();
+        let Some(close) = text.iter().rposition(|byte| *byte == b')') else {
+            continue;
+        };
+        let fields =
+            String::from_utf8_lossy(text.get(close + 1..).unwrap_or_default()).into_owned();
         let mut fields = fields.split_whitespace();
         let state = fields.next().unwrap_or("Z");
         if state == "Z" || state == "X" {
@@ -191,7 +211,8 @@ impl Ended {
         match (self.code, self.signal) {
             (Some(code), _) => format!("exit status {code}"),
             (None, Some(signal)) => {
-                let name = Signal::try_from(signal).map_or_else(|_| signal.to_string(), |signal| signal.to_string());
+                let name = Signal::try_from(signal)
+                    .map_or_else(|_| signal.to_string(), |signal| signal.to_string());
                 format!("killed by {name}")
             }
             _ => "ended without a report".to_string(),
@@ -201,5 +222,9 @@ impl Ended {
 
 /// For a supervisor that was itself killed.
 pub fn from_status(status: std::process::ExitStatus) -> Ended {
-    Ended { code: status.code().filter(|code| *code != 0).or(Some(1)), signal: status.signal(), ..Ended::default() }
+    Ended {
+        code: status.code().filter(|code| *code != 0).or(Some(1)),
+        signal: status.signal(),
+        ..Ended::default()
+    }
 }

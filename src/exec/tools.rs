@@ -64,8 +64,15 @@ impl Tools {
         min: Option<&str>,
         apt: Option<&str>,
     ) -> Result<ToolIdentity, Missing> {
-        let name = format!("{program}\0{}\0{}", version_command.join("\0"), min.unwrap_or(""));
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let name = format!(
+            "{program}\0{}\0{}",
+            version_command.join("\0"),
+            min.unwrap_or("")
+        );
+        let mut known = self
+            .known
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(result) = known.get(&name) {
             return result.clone();
         }
@@ -82,24 +89,42 @@ impl Tools {
         min: Option<&str>,
         apt: Option<&str>,
     ) -> Result<ToolIdentity, Missing> {
-        let hint = apt.map(|package| format!("'nanoflow setup' installs it (apt-get install {package})"));
-        let missing = |message: String| Missing { program: program.to_string(), message, hint: hint.clone() };
-        let path = self.find(program).ok_or_else(|| missing(format!("the program '{program}' is not on PATH")))?;
-        let (digest, _, _) =
-            stat.digest(&path).map_err(|error| missing(format!("{} cannot be read: {error}", path.display())))?;
+        let hint =
+            apt.map(|package| format!("'nanoflow setup' installs it (apt-get install {package})"));
+        let missing = |message: String| Missing {
+            program: program.to_string(),
+            message,
+            hint: hint.clone(),
+        };
+        let path = self
+            .find(program)
+            .ok_or_else(|| missing(format!("the program '{program}' is not on PATH")))?;
+        let (digest, _, _) = stat
+            .digest(&path)
+            .map_err(|error| missing(format!("{} cannot be read: {error}", path.display())))?;
         let version = self.version(&path, &digest.to_string(), version_command);
         if let Some(min) = min {
             if !version.is_empty() && older(&version, min) {
-                return Err(missing(format!("'{program}' is version {version}; at least {min} is needed")));
+                return Err(missing(format!(
+                    "'{program}' is version {version}; at least {min} is needed"
+                )));
             }
         }
-        Ok(ToolIdentity { version, digest: digest.to_string() })
+        Ok(ToolIdentity {
+            version,
+            digest: digest.to_string(),
+        })
     }
 
     fn version(&self, path: &Path, digest: &str, command: &[String]) -> String {
-        let Some((_, arguments)) = command.split_first() else { return String::new() };
+        let Some((_, arguments)) = command.split_first() else {
+            return String::new();
+        };
         let name = format!("{digest} {}", arguments.join(" "));
-        let mut versions = self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut versions = self
+            .versions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if !versions.loaded {
             versions.loaded = true;
             let text = std::fs::read_to_string(&self.file).unwrap_or_default();
@@ -115,7 +140,9 @@ impl Tools {
             .stdout_capture()
             .unchecked()
             .run();
-        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let text = output
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .unwrap_or_default();
         let version = first_version(&text).unwrap_or_default();
         versions.by_digest.insert(name, version.clone());
         versions.changed = true;
@@ -124,11 +151,17 @@ impl Tools {
 
     /// Keeps the versions found for the next time.
     pub fn save(&self) {
-        let mut versions = self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut versions = self
+            .versions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if std::mem::take(&mut versions.changed) && self.file.parent().is_some_and(Path::is_dir) {
             let text = serde_json::to_string_pretty(&versions.by_digest).unwrap_or_default();
             let temporary = self.file.with_extension("new");
-            if std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &self.file)).is_err() {
+            if std::fs::write(&temporary, text)
+                .and_then(|()| std::fs::rename(&temporary, &self.file))
+                .is_err()
+            {
                 let _ = std::fs::remove_file(&temporary);
             }
         }
@@ -151,7 +184,9 @@ fn first_version(text: &str) -> Option<String> {
 /// Compares number by number.
 fn older(version: &str, min: &str) -> bool {
     let numbers = |text: &str| -> Vec<u64> {
-        text.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
+        text.split(|c: char| !c.is_ascii_digit())
+            .filter_map(|word| word.parse().ok())
+            .collect()
     };
     numbers(version) < numbers(min)
 }

@@ -12,7 +12,10 @@ use crate::flow::quote::Language;
 use crate::flow::{Body, Span, StageId, Template};
 use crate::gate::{parse_metrics, Metrics};
 use crate::key::Runs;
-use crate::store::{decode_path, remove_all, Access, Content, Digest, Kind, OutputRecord, RestoreError, Store, StatCache, StoreError, TreeEntry};
+use crate::store::{
+    decode_path, remove_all, Access, Content, Digest, Kind, OutputRecord, RestoreError, StatCache,
+    Store, StoreError, TreeEntry,
+};
 
 use super::plan::{command, render_words, scope, Resolved, Staged, StagedFrom};
 use super::{Missing, Project};
@@ -22,7 +25,11 @@ use super::{Missing, Project};
 pub enum Failed {
     /// The stage failed: exit code 1.
     #[error("{message}")]
-    Stage { message: String, hint: Option<String>, kind: Option<sdk::Failure> },
+    Stage {
+        message: String,
+        hint: Option<String>,
+        kind: Option<sdk::Failure>,
+    },
     /// Exit code 4.
     #[error(transparent)]
     Missing(#[from] Missing),
@@ -39,7 +46,11 @@ pub enum Failed {
 
 impl Failed {
     pub fn stage(message: impl Into<String>) -> Failed {
-        Failed::Stage { message: message.into(), hint: None, kind: None }
+        Failed::Stage {
+            message: message.into(),
+            hint: None,
+            kind: None,
+        }
     }
 }
 
@@ -53,7 +64,12 @@ fn checkpoint_folder(store: &Store, key: &str) -> PathBuf {
 }
 
 /// Makes the work directory and puts the inputs in. Every byte is checked on the way.
-pub fn prepare(project: &Project, id: StageId, resolved: &Resolved, work: &Path) -> Result<(), Failed> {
+pub fn prepare(
+    project: &Project,
+    id: StageId,
+    resolved: &Resolved,
+    work: &Path,
+) -> Result<(), Failed> {
     remove_all(work).map_err(io(work))?;
     for folder in [work.to_path_buf(), work.join(".home"), work.join(".tmp")] {
         std::fs::create_dir_all(&folder).map_err(io(&folder))?;
@@ -82,7 +98,10 @@ pub fn prepare(project: &Project, id: StageId, resolved: &Resolved, work: &Path)
 fn put_in(project: &Project, part: &Staged, to: &Path) -> Result<(), Failed> {
     match &part.from {
         StagedFrom::Output { stage, record, .. } => {
-            match project.store.write_out(&record.digest, record.kind, to, Access::ReadOnly) {
+            match project
+                .store
+                .write_out(&record.digest, record.kind, to, Access::ReadOnly)
+            {
                 Ok(()) => Ok(()),
                 Err(RestoreError::Damaged(fault)) => {
                     tracing::warn!("{fault}; it is made again");
@@ -95,9 +114,14 @@ fn put_in(project: &Project, part: &Staged, to: &Path) -> Result<(), Failed> {
         StagedFrom::Source(path) => {
             let from = project.dir.join(path);
             copy_source(&project.store, &from, to, part.kind).map_err(|error| {
-                Failed::stage(format!("input '{}': {}: {error}", part.input, path.display()))
+                Failed::stage(format!(
+                    "input '{}': {}: {error}",
+                    part.input,
+                    path.display()
+                ))
             })?;
-            let copied = fresh_content(to).map_err(|message| Failed::stage(format!("input '{}': {message}", part.input)))?;
+            let copied = fresh_content(to)
+                .map_err(|message| Failed::stage(format!("input '{}': {message}", part.input)))?;
             if copied.digest.to_string() != part.digest {
                 return Err(changed(part, path));
             }
@@ -108,7 +132,11 @@ fn put_in(project: &Project, part: &Staged, to: &Path) -> Result<(), Failed> {
 
 fn changed(part: &Staged, path: &Path) -> Failed {
     Failed::Stage {
-        message: format!("input '{}' changed while the stage ran: {}", part.input, path.display()),
+        message: format!(
+            "input '{}' changed while the stage ran: {}",
+            part.input,
+            path.display()
+        ),
         hint: Some("nothing was kept; run again when the file stays as it is".to_string()),
         kind: Some(sdk::Failure::Input),
     }
@@ -119,7 +147,11 @@ fn changed(part: &Staged, path: &Path) -> Failed {
 fn copy_source(store: &Store, from: &Path, to: &Path, kind: Kind) -> std::io::Result<()> {
     let copy = |from: &Path, to: &Path, kind: Kind| -> std::io::Result<()> {
         std::fs::copy(from, to)?;
-        let mode = if kind == Kind::Executable { 0o755 } else { 0o644 };
+        let mode = if kind == Kind::Executable {
+            0o755
+        } else {
+            0o644
+        };
         std::fs::set_permissions(to, Permissions::from_mode(mode))
     };
     if kind != Kind::Directory {
@@ -134,7 +166,9 @@ fn copy_source(store: &Store, from: &Path, to: &Path, kind: Kind) -> std::io::Re
             std::fs::create_dir_all(folder)?;
         }
         match &entry {
-            TreeEntry::Link { target: link, .. } => std::os::unix::fs::symlink(decode_path(link), &target)?,
+            TreeEntry::Link { target: link, .. } => {
+                std::os::unix::fs::symlink(decode_path(link), &target)?
+            }
             TreeEntry::Directory { .. } => std::fs::create_dir_all(&target)?,
             TreeEntry::File { .. } => copy(&from.join(&name), &target, Kind::File)?,
             TreeEntry::Executable { .. } => copy(&from.join(&name), &target, Kind::Executable)?,
@@ -154,7 +188,10 @@ fn seal(path: &Path) -> std::io::Result<()> {
             seal(&entry?.path())?;
         }
     }
-    std::fs::set_permissions(path, Permissions::from_mode(found.permissions().mode() & 0o555))
+    std::fs::set_permissions(
+        path,
+        Permissions::from_mode(found.permissions().mode() & 0o555),
+    )
 }
 
 /// Content read anew, without the stat cache.
@@ -175,10 +212,22 @@ pub fn commands(
     let preimage = &resolved.preimage;
     match &stage.body {
         Body::Shell(_) | Body::Argv(_) => {
-            match command(project, stage, &preimage.params, &preimage.inputs, Some(threads)).map_err(Failed::stage)? {
+            match command(
+                project,
+                stage,
+                &preimage.params,
+                &preimage.inputs,
+                Some(threads),
+            )
+            .map_err(Failed::stage)?
+            {
                 Runs::Shell(line) => Ok(vec![vec!["/bin/sh".into(), "-c".into(), line.into()]]),
                 Runs::Argv(words) => {
-                    find_program(project, work, words.first().map(String::as_str).unwrap_or_default())?;
+                    find_program(
+                        project,
+                        work,
+                        words.first().map(String::as_str).unwrap_or_default(),
+                    )?;
                     Ok(vec![words.into_iter().map(OsString::from).collect()])
                 }
                 _ => Err(Failed::stage("no command")),
@@ -188,7 +237,12 @@ pub fn commands(
             let request = write_request(project, id, resolved, work, threads)?;
             Ok(vec![match project.flow.plugins.get(name) {
                 Some(plugin) => vec![project.dir.join(&plugin.path).into(), request.into()],
-                None => vec!["/proc/self/exe".into(), "stage".into(), name.into(), request.into()],
+                None => vec![
+                    "/proc/self/exe".into(),
+                    "stage".into(),
+                    name.into(),
+                    request.into(),
+                ],
             }])
         }
         Body::Wrapper(name) => wrapper_commands(project, id, name, resolved, work, threads),
@@ -232,20 +286,29 @@ fn write_request(
             (name.clone(), paths)
         })
         .collect();
-    let checkpoint =
-        stage.checkpoint.then(|| checkpoint_folder(&project.store, &resolved.key.0));
+    let checkpoint = stage
+        .checkpoint
+        .then(|| checkpoint_folder(&project.store, &resolved.key.0));
     let request = sdk::Request {
         protocol: sdk::PROTOCOL,
         stage: stage.name.clone(),
         params: serde_json::to_value(&resolved.preimage.params).unwrap_or_default(),
         inputs,
-        outputs: stage.outputs.iter().map(|(name, output)| (name.clone(), PathBuf::from(&output.path))).collect(),
-        resources: sdk::Resources { cpu: threads, memory_bytes: stage.resources.memory },
+        outputs: stage
+            .outputs
+            .iter()
+            .map(|(name, output)| (name.clone(), PathBuf::from(&output.path)))
+            .collect(),
+        resources: sdk::Resources {
+            cpu: threads,
+            memory_bytes: stage.resources.memory,
+        },
         scratch: PathBuf::from(".tmp"),
         checkpoint,
     };
     let path = work.join("request.json");
-    let text = serde_json::to_string_pretty(&request).map_err(|error| Failed::stage(error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&request).map_err(|error| Failed::stage(error.to_string()))?;
     std::fs::write(&path, text).map_err(io(&path))?;
     Ok("request.json".to_string())
 }
@@ -259,8 +322,17 @@ fn wrapper_commands(
     threads: usize,
 ) -> Result<Vec<Vec<OsString>>, Failed> {
     let stage = project.flow.stage(id);
-    let wrapper = project.programs.wrapper(&project.dir, name).map_err(Failed::stage)?;
-    let scope = scope(project, stage, &resolved.preimage.params, &resolved.preimage.inputs, Some(threads));
+    let wrapper = project
+        .programs
+        .wrapper(&project.dir, name)
+        .map_err(Failed::stage)?;
+    let scope = scope(
+        project,
+        stage,
+        &resolved.preimage.params,
+        &resolved.preimage.inputs,
+        Some(threads),
+    );
     for file in wrapper.files.iter().chain(&wrapper.copy) {
         let (from, to) = (wrapper.folder.join(file), work.join(file));
         if let Some(folder) = to.parent() {
@@ -270,19 +342,33 @@ fn wrapper_commands(
             std::fs::copy(&from, &to).map_err(io(&to))?;
             continue;
         }
-        let wrong = |message: String| Failed::stage(format!("tool-wrappers/{name}/{file}: {message}"));
+        let wrong =
+            |message: String| Failed::stage(format!("tool-wrappers/{name}/{file}: {message}"));
         let text = std::fs::read_to_string(&from).map_err(|error| wrong(error.to_string()))?;
         let template = Template::new(&text, Span::START).map_err(|fault| wrong(fault.message))?;
-        let rendered = template.render(&scope, Language::of_file(file)).map_err(wrong)?;
+        let rendered = template
+            .render(&scope, Language::of_file(file))
+            .map_err(wrong)?;
         std::fs::write(&to, rendered).map_err(io(&to))?;
     }
     let mut commands = Vec::new();
     for step in &wrapper.steps {
-        let wrong = |message: String| Failed::stage(format!("tool-wrappers/{name}/wrapper.yaml: steps: {message}"));
-        let words: Result<Vec<Template>, _> = step.iter().map(|word| Template::new(word, Span::START)).collect();
+        let wrong = |message: String| {
+            Failed::stage(format!(
+                "tool-wrappers/{name}/wrapper.yaml: steps: {message}"
+            ))
+        };
+        let words: Result<Vec<Template>, _> = step
+            .iter()
+            .map(|word| Template::new(word, Span::START))
+            .collect();
         let words = words.map_err(|fault| wrong(fault.message))?;
         let words = render_words(&words, &scope).map_err(wrong)?;
-        find_program(project, work, words.first().map(String::as_str).unwrap_or_default())?;
+        find_program(
+            project,
+            work,
+            words.first().map(String::as_str).unwrap_or_default(),
+        )?;
         commands.push(words.into_iter().map(OsString::from).collect());
     }
     Ok(commands)
@@ -310,7 +396,12 @@ pub struct Made {
 }
 
 /// Looks at what the stage left, and that its inputs are still what they were.
-pub fn collect(project: &Project, id: StageId, resolved: &Resolved, work: &Path) -> Result<Made, Failed> {
+pub fn collect(
+    project: &Project,
+    id: StageId,
+    resolved: &Resolved,
+    work: &Path,
+) -> Result<Made, Failed> {
     let stage = project.flow.stage(id);
     let mut outputs = BTreeMap::new();
     for (name, output) in &stage.outputs {
@@ -319,8 +410,14 @@ pub fn collect(project: &Project, id: StageId, resolved: &Resolved, work: &Path)
         if let Some(expected) = &output.digest {
             if content.digest.to_string() != *expected {
                 return Err(Failed::Stage {
-                    message: format!("output '{name}' is not what was expected: {} instead of {expected}", content.digest),
-                    hint: Some("if the new content is right, put its digest into the flow file".to_string()),
+                    message: format!(
+                        "output '{name}' is not what was expected: {} instead of {expected}",
+                        content.digest
+                    ),
+                    hint: Some(
+                        "if the new content is right, put its digest into the flow file"
+                            .to_string(),
+                    ),
                     kind: Some(sdk::Failure::Input),
                 });
             }
@@ -329,11 +426,16 @@ pub fn collect(project: &Project, id: StageId, resolved: &Resolved, work: &Path)
     }
     let mut metrics = Metrics::new();
     if let Body::Wrapper(name) = &stage.body {
-        metrics = project.programs.wrapper(&project.dir, name).map_err(Failed::stage)?.read_metrics(work);
+        metrics = project
+            .programs
+            .wrapper(&project.dir, name)
+            .map_err(Failed::stage)?
+            .read_metrics(work);
     }
     let path = work.join("metrics.json");
     if path.exists() {
-        let bytes = std::fs::read(&path).map_err(|error| Failed::stage(format!("metrics.json: {error}")))?;
+        let bytes = std::fs::read(&path)
+            .map_err(|error| Failed::stage(format!("metrics.json: {error}")))?;
         let told = parse_metrics(&String::from_utf8_lossy(&bytes))
             .map_err(|message| Failed::stage(format!("metrics.json cannot be read: {message}")))?;
         metrics.extend(told);
@@ -342,18 +444,34 @@ pub fn collect(project: &Project, id: StageId, resolved: &Resolved, work: &Path)
     Ok(Made { outputs, metrics })
 }
 
-fn output_content(work: &Path, name: &str, output: &crate::flow::Output, path: &Path) -> Result<Content, Failed> {
+fn output_content(
+    work: &Path,
+    name: &str,
+    output: &crate::flow::Output,
+    path: &Path,
+) -> Result<Content, Failed> {
     let shown = &output.path;
-    let found = path
-        .metadata()
-        .map_err(|_| Failed::stage(format!("the stage did not write its output '{name}' ({shown})")))?;
-    let inside = path.canonicalize().is_ok_and(|real| work.canonicalize().is_ok_and(|work| real.starts_with(work)));
+    let found = path.metadata().map_err(|_| {
+        Failed::stage(format!(
+            "the stage did not write its output '{name}' ({shown})"
+        ))
+    })?;
+    let inside = path
+        .canonicalize()
+        .is_ok_and(|real| work.canonicalize().is_ok_and(|work| real.starts_with(work)));
     if !inside {
-        return Err(Failed::stage(format!("output '{name}' ({shown}) is a link out of the work directory")));
+        return Err(Failed::stage(format!(
+            "output '{name}' ({shown}) is a link out of the work directory"
+        )));
     }
     if output.directory != found.is_dir() {
-        let (declared, actual) = if output.directory { ("directory", "file") } else { ("file", "directory") };
-        let mut message = format!("output '{name}' ({shown}) is declared as a {declared} but is a {actual}");
+        let (declared, actual) = if output.directory {
+            ("directory", "file")
+        } else {
+            ("file", "directory")
+        };
+        let mut message =
+            format!("output '{name}' ({shown}) is declared as a {declared} but is a {actual}");
         if !found.is_dir() && !found.is_file() {
             message = format!("output '{name}' ({shown}) is neither a file nor a directory");
         }
@@ -363,7 +481,9 @@ fn output_content(work: &Path, name: &str, output: &crate::flow::Output, path: &
             kind: None,
         });
     }
-    let plain = path.canonicalize().map_err(|error| Failed::stage(format!("output '{name}': {error}")))?;
+    let plain = path
+        .canonicalize()
+        .map_err(|error| Failed::stage(format!("output '{name}': {error}")))?;
     fresh_content(&plain).map_err(|message| {
         let message = message.replace(&format!("{}/", work.display()), "");
         Failed::stage(format!("output '{name}': {message}"))
@@ -373,7 +493,9 @@ fn output_content(work: &Path, name: &str, output: &crate::flow::Output, path: &
 /// A source that is not what it was when the key was computed makes the try worthless.
 fn check_sources(project: &Project, id: StageId, resolved: &Resolved) -> Result<(), Failed> {
     for part in &resolved.staged {
-        let StagedFrom::Source(path) = &part.from else { continue };
+        let StagedFrom::Source(path) = &part.from else {
+            continue;
+        };
         let now = project.store.source_content(&project.dir.join(path));
         if !now.is_ok_and(|content| content.digest.to_string() == part.digest) {
             return Err(changed(part, path));
@@ -383,7 +505,10 @@ fn check_sources(project: &Project, id: StageId, resolved: &Resolved) -> Result<
     for (name, input) in &stage.inputs {
         for source in &input.sources {
             if let crate::flow::SourceKind::Glob(pattern) = &source.kind {
-                let (before, now) = (project.sources.files(&source.kind), super::sources::expand(&project.dir, &source.kind));
+                let (before, now) = (
+                    project.sources.files(&source.kind),
+                    super::sources::expand(&project.dir, &source.kind),
+                );
                 if before.as_deref() != now.as_ref() {
                     return Err(Failed::stage(format!("input '{name}' changed while the stage ran: '{pattern}' matches other files now")));
                 }

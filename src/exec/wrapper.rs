@@ -82,14 +82,21 @@ impl Wrapper {
     pub fn load(dir: &Path, name: &str) -> Result<Wrapper, String> {
         let folder = dir.join("tool-wrappers").join(name);
         let shown = format!("tool-wrappers/{name}/wrapper.yaml");
-        let text = std::fs::read_to_string(folder.join("wrapper.yaml")).map_err(|error| format!("{shown}: {error}"))?;
-        let mut wrapper: Wrapper = serde_yaml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
+        let text = std::fs::read_to_string(folder.join("wrapper.yaml"))
+            .map_err(|error| format!("{shown}: {error}"))?;
+        let mut wrapper: Wrapper =
+            serde_yaml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
         if wrapper.version != 1 {
-            return Err(format!("{shown}: unknown version {}; this nanoflow reads version 1", wrapper.version));
+            return Err(format!(
+                "{shown}: unknown version {}; this nanoflow reads version 1",
+                wrapper.version
+            ));
         }
         for file in wrapper.files.iter().chain(&wrapper.copy) {
             let path = Path::new(file);
-            let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+            let plain = path
+                .components()
+                .all(|part| matches!(part, std::path::Component::Normal(_)));
             if !plain || !folder.join(path).is_file() {
                 return Err(format!("{shown}: '{file}' is no file beside it"));
             }
@@ -99,10 +106,13 @@ impl Wrapper {
         }
         for (metric, source) in &wrapper.metrics {
             if source.pointer.is_some() == source.regex.is_some() {
-                return Err(format!("{shown}: metric '{metric}' needs either 'pointer' or 'regex'"));
+                return Err(format!(
+                    "{shown}: metric '{metric}' needs either 'pointer' or 'regex'"
+                ));
             }
             if let Some(regex) = &source.regex {
-                regex::Regex::new(regex).map_err(|error| format!("{shown}: metric '{metric}': {error}"))?;
+                regex::Regex::new(regex)
+                    .map_err(|error| format!("{shown}: metric '{metric}': {error}"))?;
             }
         }
         wrapper.folder = folder;
@@ -111,17 +121,26 @@ impl Wrapper {
 
     /// Files whose content is part of the key, by name.
     pub fn all_files(&self) -> impl Iterator<Item = &str> {
-        std::iter::once("wrapper.yaml").chain(self.files.iter().chain(&self.copy).map(String::as_str))
+        std::iter::once("wrapper.yaml")
+            .chain(self.files.iter().chain(&self.copy).map(String::as_str))
     }
 
     /// Metrics read from what the steps left in `work`. One that is not found is left out, so that its gate fails.
     pub fn read_metrics(&self, work: &Path) -> crate::gate::Metrics {
         let mut metrics = crate::gate::Metrics::new();
         for (name, source) in &self.metrics {
-            let Ok(bytes) = std::fs::read(work.join(&source.file)) else { continue };
+            let Ok(bytes) = std::fs::read(work.join(&source.file)) else {
+                continue;
+            };
             let text = String::from_utf8_lossy(&bytes);
             if let Some(value) = source.value(&text) {
-                metrics.insert(name.clone(), crate::gate::Metric { value, unit: source.unit.clone() });
+                metrics.insert(
+                    name.clone(),
+                    crate::gate::Metric {
+                        value,
+                        unit: source.unit.clone(),
+                    },
+                );
             }
         }
         metrics
@@ -134,12 +153,19 @@ impl MetricSource {
             let json: Json = serde_json::from_str(text).ok()?;
             return json.pointer(pointer).cloned();
         }
-        let regex = regex::RegexBuilder::new(self.regex.as_ref()?).multi_line(true).build().ok()?;
+        let regex = regex::RegexBuilder::new(self.regex.as_ref()?)
+            .multi_line(true)
+            .build()
+            .ok()?;
         let found = regex.captures_iter(text).last()?;
         let word = found.get(1).or_else(|| found.get(0))?.as_str();
-        Some(word.parse::<i64>().map(Json::from).unwrap_or_else(|_| match word.parse::<f64>() {
-            Ok(value) if value.is_finite() => Json::from(value),
-            _ => Json::from(word),
-        }))
+        Some(
+            word.parse::<i64>()
+                .map(Json::from)
+                .unwrap_or_else(|_| match word.parse::<f64>() {
+                    Ok(value) if value.is_finite() => Json::from(value),
+                    _ => Json::from(word),
+                }),
+        )
     }
 }

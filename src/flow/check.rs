@@ -10,20 +10,45 @@ use super::quote::Language;
 use super::template::{Paths, Scope};
 use super::yaml::{Key, Kind, Node};
 use super::{
-    parse_bytes, Body, Flow, Gate, Input, Limits, Output, Plugin, Resources, Source, SourceKind, Stage, StageId,
-    Template,
+    parse_bytes, Body, Flow, Gate, Input, Limits, Output, Plugin, Resources, Source, SourceKind,
+    Stage, StageId, Template,
 };
 
-const TOP_KEYS: [&str; 10] =
-    ["version", "name", "params", "env", "env-volatile", "stages", "groups", "profiles", "limits", "plugins"];
+const TOP_KEYS: [&str; 10] = [
+    "version",
+    "name",
+    "params",
+    "env",
+    "env-volatile",
+    "stages",
+    "groups",
+    "profiles",
+    "limits",
+    "plugins",
+];
 const STAGE_KEYS: [&str; 13] = [
-    "uses", "wrapper", "run", "about", "params", "inputs", "outputs", "aliases", "gates", "resources", "network",
-    "checkpoint", "platform",
+    "uses",
+    "wrapper",
+    "run",
+    "about",
+    "params",
+    "inputs",
+    "outputs",
+    "aliases",
+    "gates",
+    "resources",
+    "network",
+    "checkpoint",
+    "platform",
 ];
 
 /// Checks the whole tree. The flow is usable only when no fault was added.
 pub fn check(root: &Arc<Node>, faults: &mut Vec<Fault>) -> Flow {
-    let mut checker = Checker { faults, flow: Flow::default(), names: HashMap::new() };
+    let mut checker = Checker {
+        faults,
+        flow: Flow::default(),
+        names: HashMap::new(),
+    };
     checker.top(root);
     checker.flow
 }
@@ -52,7 +77,10 @@ impl Checker<'_> {
         match node.as_mapping() {
             Some(entries) => entries,
             None => {
-                self.fault(Fault::new(node.span, format!("{what} must be a mapping, not {}", node.describe())));
+                self.fault(Fault::new(
+                    node.span,
+                    format!("{what} must be a mapping, not {}", node.describe()),
+                ));
                 &[]
             }
         }
@@ -76,7 +104,10 @@ impl Checker<'_> {
     fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         let text = node.as_text().map(str::to_string);
         if text.is_none() {
-            let mut fault = Fault::new(node.span, format!("{what} must be text, not {}", node.describe()));
+            let mut fault = Fault::new(
+                node.span,
+                format!("{what} must be text, not {}", node.describe()),
+            );
             if matches!(node.kind, Kind::Mapping(_)) {
                 fault = fault.hint("put quotes around text that begins with '{{'");
             }
@@ -86,14 +117,21 @@ impl Checker<'_> {
     }
 
     /// One text or a list of texts.
-    fn texts<'n>(&mut self, node: &'n Node, what: &str) -> Vec<(String, Span)> {
+    fn texts(&mut self, node: &Node, what: &str) -> Vec<(String, Span)> {
         match &node.kind {
             Kind::Sequence(items) => items
                 .iter()
-                .filter_map(|item| self.text(item, &format!("each of {what}")).map(|text| (text, item.span)))
+                .filter_map(|item| {
+                    self.text(item, &format!("each of {what}"))
+                        .map(|text| (text, item.span))
+                })
                 .collect(),
             _ if node.is_null() => Vec::new(),
-            _ => self.text(node, what).map(|text| (text, node.span)).into_iter().collect(),
+            _ => self
+                .text(node, what)
+                .map(|text| (text, node.span))
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -102,7 +140,10 @@ impl Checker<'_> {
             None => false,
             Some((_, Json::Bool(on))) => on,
             Some((node, _)) => {
-                let fault = Fault::new(node.span, format!("{what} must be true or false, not {}", node.describe()));
+                let fault = Fault::new(
+                    node.span,
+                    format!("{what} must be true or false, not {}", node.describe()),
+                );
                 self.fault(fault);
                 false
             }
@@ -112,7 +153,10 @@ impl Checker<'_> {
     fn number(&mut self, node: &Node, what: &str) -> Option<f64> {
         let value = node.to_json().as_f64();
         if value.is_none() {
-            self.fault(Fault::new(node.span, format!("{what} must be a number, not {}", node.describe())));
+            self.fault(Fault::new(
+                node.span,
+                format!("{what} must be a number, not {}", node.describe()),
+            ));
         }
         value
     }
@@ -120,11 +164,14 @@ impl Checker<'_> {
     fn top(&mut self, root: &Arc<Node>) {
         let fields = self.fields(root, "the flow", &TOP_KEYS);
         if let Some((_, node)) = fields.get("version") {
-            if node.to_json() != Json::from(1) {
+            if node.to_json() != 1 {
                 let shown = node.as_text().unwrap_or(node.describe()).to_string();
                 self.fault(
-                    Fault::new(node.span, format!("unknown version {shown}; this nanoflow reads version 1"))
-                        .hint("write 'version: 1'"),
+                    Fault::new(
+                        node.span,
+                        format!("unknown version {shown}; this nanoflow reads version 1"),
+                    )
+                    .hint("write 'version: 1'"),
                 );
                 return;
             }
@@ -134,7 +181,10 @@ impl Checker<'_> {
         }
         if let Some((_, node)) = fields.get("params") {
             let params = self.mapping(node, "'params'");
-            self.flow.params = params.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect();
+            self.flow.params = params
+                .iter()
+                .map(|(key, node)| (key.text.clone(), node.to_json()))
+                .collect();
         }
         for (word, volatile) in [("env", false), ("env-volatile", true)] {
             if let Some((_, node)) = fields.get(word) {
@@ -152,18 +202,26 @@ impl Checker<'_> {
         if let Some((_, node)) = fields.get("plugins") {
             for (key, node) in self.mapping(node, "'plugins'") {
                 if let Some(path) = self.text(node, &format!("plugin '{}'", key.text)) {
-                    self.flow.plugins.insert(key.text.clone(), Plugin { path, span: node.span });
+                    self.flow.plugins.insert(
+                        key.text.clone(),
+                        Plugin {
+                            path,
+                            span: node.span,
+                        },
+                    );
                 }
             }
         }
         match fields.get("stages") {
             Some((_, node)) if !node.is_null() => self.stages(node),
             Some((key, _)) => {
-                let fault = Fault::new(key.span, "'stages' is empty; a flow has at least one stage");
+                let fault =
+                    Fault::new(key.span, "'stages' is empty; a flow has at least one stage");
                 self.fault(fault);
             }
             None => {
-                let fault = Fault::new(root.span, "the key 'stages' is missing").hint("write 'stages:' and below it a stage");
+                let fault = Fault::new(root.span, "the key 'stages' is missing")
+                    .hint("write 'stages:' and below it a stage");
                 self.fault(fault);
             }
         }
@@ -172,7 +230,11 @@ impl Checker<'_> {
         }
         if let Some((_, node)) = fields.get("profiles") {
             for (key, profile) in self.mapping(node, "'profiles'") {
-                let known: Vec<&str> = TOP_KEYS.iter().copied().filter(|key| *key != "profiles").collect();
+                let known: Vec<&str> = TOP_KEYS
+                    .iter()
+                    .copied()
+                    .filter(|key| *key != "profiles")
+                    .collect();
                 self.fields(profile, &format!("profile '{}'", key.text), &known);
             }
         }
@@ -182,11 +244,17 @@ impl Checker<'_> {
         let mut names = Vec::new();
         for (name, span) in self.texts(node, &format!("'{word}'")) {
             if name.is_empty() || name.contains(['=', '\0']) {
-                self.fault(Fault::new(span, format!("'{name}' is no name of a variable")));
+                self.fault(Fault::new(
+                    span,
+                    format!("'{name}' is no name of a variable"),
+                ));
             } else if ["PATH", "HOME", "TMPDIR"].contains(&name.as_str()) {
                 self.fault(
-                    Fault::new(span, format!("{name} is always set by nanoflow and cannot stand in '{word}'"))
-                        .hint("remove it"),
+                    Fault::new(
+                        span,
+                        format!("{name} is always set by nanoflow and cannot stand in '{word}'"),
+                    )
+                    .hint("remove it"),
                 );
             } else {
                 names.push(name);
@@ -199,8 +267,13 @@ impl Checker<'_> {
 
     fn limits(&mut self, node: &Node) {
         let fields = self.fields(node, "'limits'", &["memory", "licenses"]);
-        let memory = fields.get("memory").and_then(|(_, node)| self.bytes(node, "'limits.memory'"));
-        let licenses = fields.get("licenses").map(|(_, node)| self.licenses(node)).unwrap_or_default();
+        let memory = fields
+            .get("memory")
+            .and_then(|(_, node)| self.bytes(node, "'limits.memory'"));
+        let licenses = fields
+            .get("licenses")
+            .map(|(_, node)| self.licenses(node))
+            .unwrap_or_default();
         self.flow.limits = Limits { memory, licenses };
     }
 
@@ -208,7 +281,8 @@ impl Checker<'_> {
         let bytes = node.as_text().and_then(parse_bytes);
         if bytes.is_none() {
             self.fault(
-                Fault::new(node.span, format!("{what} must be an amount of memory")).hint("write it like 2GiB or 512MiB"),
+                Fault::new(node.span, format!("{what} must be an amount of memory"))
+                    .hint("write it like 2GiB or 512MiB"),
             );
         }
         bytes
@@ -222,7 +296,10 @@ impl Checker<'_> {
                     licenses.insert(key.text.clone(), count);
                 }
                 None => {
-                    let fault = Fault::new(node.span, format!("licence '{}' must be a whole number", key.text));
+                    let fault = Fault::new(
+                        node.span,
+                        format!("licence '{}' must be a whole number", key.text),
+                    );
                     self.fault(fault);
                 }
             }
@@ -233,7 +310,10 @@ impl Checker<'_> {
     fn stages(&mut self, node: &Node) {
         let entries = self.mapping(node, "'stages'");
         if entries.is_empty() && !node.is_null() {
-            self.fault(Fault::new(node.span, "'stages' is empty; a flow has at least one stage"));
+            self.fault(Fault::new(
+                node.span,
+                "'stages' is empty; a flow has at least one stage",
+            ));
         }
         let mut alias_spans: Vec<(String, Span, StageId)> = Vec::new();
         let mut bodies: Vec<(StageId, Fields<'_>)> = Vec::new();
@@ -283,11 +363,20 @@ impl Checker<'_> {
     }
 
     fn alias(&mut self, alias: &str, span: Span, id: StageId) {
-        self.name(&Key { text: alias.to_string(), span }, "an alias");
+        self.name(
+            &Key {
+                text: alias.to_string(),
+                span,
+            },
+            "an alias",
+        );
         let owner = self.flow.stages[id.0].name.clone();
         match self.names.get(alias).copied() {
             Some(other) if self.flow.stages[other.0].name == alias => {
-                self.fault(Fault::new(span, format!("the alias '{alias}' of stage '{owner}' is also a stage")));
+                self.fault(Fault::new(
+                    span,
+                    format!("the alias '{alias}' of stage '{owner}' is also a stage"),
+                ));
             }
             Some(other) => {
                 let other = self.flow.stages[other.0].name.clone();
@@ -300,13 +389,31 @@ impl Checker<'_> {
         }
     }
 
-    fn stage(&mut self, key: &Key, node: &Node, fields: &Fields<'_>, aliases: Vec<String>) -> Stage {
+    fn stage(
+        &mut self,
+        key: &Key,
+        node: &Node,
+        fields: &Fields<'_>,
+        aliases: Vec<String>,
+    ) -> Stage {
         let name = key.text.clone();
         let (body, body_span) = self.body(key, fields);
-        let params = fields.get("params").map(|(_, node)| self.params(&name, node)).unwrap_or_default();
-        let outputs = fields.get("outputs").map(|(_, node)| self.outputs(&name, node)).unwrap_or_default();
-        let gates = fields.get("gates").map(|(_, node)| self.gates(node)).unwrap_or_default();
-        let resources = fields.get("resources").map(|(_, node)| self.resources(node)).unwrap_or_default();
+        let params = fields
+            .get("params")
+            .map(|(_, node)| self.params(&name, node))
+            .unwrap_or_default();
+        let outputs = fields
+            .get("outputs")
+            .map(|(_, node)| self.outputs(&name, node))
+            .unwrap_or_default();
+        let gates = fields
+            .get("gates")
+            .map(|(_, node)| self.gates(node))
+            .unwrap_or_default();
+        let resources = fields
+            .get("resources")
+            .map(|(_, node)| self.resources(node))
+            .unwrap_or_default();
         if let Some((_, node)) = fields.get("about") {
             self.text(node, "'about'");
         }
@@ -329,19 +436,31 @@ impl Checker<'_> {
     }
 
     fn body(&mut self, key: &Key, fields: &Fields<'_>) -> (Body, Span) {
-        let given: Vec<&(&Key, &Arc<Node>)> =
-            ["uses", "wrapper", "run"].iter().filter_map(|word| fields.get(word)).collect();
+        let given: Vec<&(&Key, &Arc<Node>)> = ["uses", "wrapper", "run"]
+            .iter()
+            .filter_map(|word| fields.get(word))
+            .collect();
         let nothing = Body::Argv(Vec::new());
         let [(word, node)] = given.as_slice() else {
             let fault = match given.get(1) {
-                None => Fault::new(key.span, format!("stage '{}' has none of 'uses', 'wrapper' and 'run'", key.text))
-                    .hint("give exactly one of them"),
+                None => Fault::new(
+                    key.span,
+                    format!(
+                        "stage '{}' has none of 'uses', 'wrapper' and 'run'",
+                        key.text
+                    ),
+                )
+                .hint("give exactly one of them"),
                 Some((second, _)) => Fault::new(
                     second.span,
                     format!(
                         "stage '{}' has {}; exactly one of 'uses', 'wrapper' and 'run' is allowed",
                         key.text,
-                        given.iter().map(|(key, _)| format!("'{}'", key.text)).collect::<Vec<_>>().join(" and ")
+                        given
+                            .iter()
+                            .map(|(key, _)| format!("'{}'", key.text))
+                            .collect::<Vec<_>>()
+                            .join(" and ")
                     ),
                 ),
             };
@@ -351,7 +470,10 @@ impl Checker<'_> {
         let body = match (word.text.as_str(), &node.kind) {
             ("run", Kind::Sequence(items)) => {
                 if items.is_empty() {
-                    let fault = Fault::new(node.span, format!("'run' of stage '{}' is an empty list", key.text));
+                    let fault = Fault::new(
+                        node.span,
+                        format!("'run' of stage '{}' is an empty list", key.text),
+                    );
                     self.fault(fault);
                 }
                 let mut words = Vec::new();
@@ -364,7 +486,8 @@ impl Checker<'_> {
             }
             ("run", _) => match self.text(node, "'run'") {
                 Some(text) if text.trim().is_empty() => {
-                    let fault = Fault::new(node.span, format!("'run' of stage '{}' is empty", key.text));
+                    let fault =
+                        Fault::new(node.span, format!("'run' of stage '{}' is empty", key.text));
                     self.fault(fault);
                     nothing
                 }
@@ -373,9 +496,15 @@ impl Checker<'_> {
             },
             ("uses", _) => self.text(node, "'uses'").map_or(nothing, Body::Uses),
             _ => match self.text(node, "'wrapper'") {
-                Some(name) if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") => {
+                Some(name)
+                    if name
+                        .split('/')
+                        .any(|part| part.is_empty() || part == "." || part == "..") =>
+                {
                     let fault = Fault::new(node.span, format!("'{name}' is no name of a wrapper"))
-                        .hint("a wrapper named 'tool/step' is tool-wrappers/tool/step/wrapper.yaml");
+                        .hint(
+                            "a wrapper named 'tool/step' is tool-wrappers/tool/step/wrapper.yaml",
+                        );
                     self.fault(fault);
                     nothing
                 }
@@ -387,7 +516,9 @@ impl Checker<'_> {
     }
 
     fn template(&mut self, text: &str, span: Span) -> Option<Template> {
-        Template::new(text, span).map_err(|fault| self.fault(fault)).ok()
+        Template::new(text, span)
+            .map_err(|fault| self.fault(fault))
+            .ok()
     }
 
     /// A stage's parameters. Text in them may be a template that names flow parameters; one that is nothing but
@@ -404,9 +535,12 @@ impl Checker<'_> {
     fn param(&mut self, stage: &str, node: &Node) -> Json {
         match &node.kind {
             Kind::Sequence(items) => items.iter().map(|item| self.param(stage, item)).collect(),
-            Kind::Mapping(entries) => {
-                Json::Object(entries.iter().map(|(key, node)| (key.text.clone(), self.param(stage, node))).collect())
-            }
+            Kind::Mapping(entries) => Json::Object(
+                entries
+                    .iter()
+                    .map(|(key, node)| (key.text.clone(), self.param(stage, node)))
+                    .collect(),
+            ),
             Kind::Scalar { text, .. } if text.contains("{{") || text.contains("{%") => {
                 let text = text.clone();
                 self.param_template(stage, &text, node.span)
@@ -416,16 +550,23 @@ impl Checker<'_> {
     }
 
     fn param_template(&mut self, stage: &str, text: &str, span: Span) -> Json {
-        let Some(template) = self.template(text, span) else { return Json::Null };
+        let Some(template) = self.template(text, span) else {
+            return Json::Null;
+        };
         let flow = self.flow.params.clone();
-        let scope = Scope { flow: Some(&flow), ..Scope::default() };
+        let scope = Scope {
+            flow: Some(&flow),
+            ..Scope::default()
+        };
         let before = self.faults.len();
         scope.check(&template, stage, self.faults);
         if self.faults.len() > before {
             return Json::Null;
         }
-        if let Some(value) =
-            template.sole_name().and_then(|name| name.strip_prefix("flow.")).and_then(|name| flow.get(name))
+        if let Some(value) = template
+            .sole_name()
+            .and_then(|name| name.strip_prefix("flow."))
+            .and_then(|name| flow.get(name))
         {
             return value.clone();
         }
@@ -454,12 +595,22 @@ impl Checker<'_> {
         for entry in &paths {
             match outer {
                 Some((path, name, span)) if entry.0.starts_with(path.as_str()) => {
-                    let (at, this, other) =
-                        if entry.2 >= *span { (entry.2, &entry.1, name) } else { (*span, name, &entry.1) };
-                    let relation = if entry.0 == *path { "name the same file" } else { "lie one inside the other" };
+                    let (at, this, other) = if entry.2 >= *span {
+                        (entry.2, &entry.1, name)
+                    } else {
+                        (*span, name, &entry.1)
+                    };
+                    let relation = if entry.0 == *path {
+                        "name the same file"
+                    } else {
+                        "lie one inside the other"
+                    };
                     self.faults.push(Fault::new(
                         at,
-                        format!("outputs '{other}' and '{this}' of stage '{stage}' {relation}: '{}'", entry.0.trim_end_matches('/')),
+                        format!(
+                            "outputs '{other}' and '{this}' of stage '{stage}' {relation}: '{}'",
+                            entry.0.trim_end_matches('/')
+                        ),
                     ));
                 }
                 _ => outer = Some(entry),
@@ -477,7 +628,10 @@ impl Checker<'_> {
                 match fields.get("path") {
                     Some((_, path)) => (&***path, digest),
                     None => {
-                        self.fault(Fault::new(node.span, format!("output '{name}' has no 'path'")));
+                        self.fault(Fault::new(
+                            node.span,
+                            format!("output '{name}' has no 'path'"),
+                        ));
                         return None;
                     }
                 }
@@ -486,16 +640,25 @@ impl Checker<'_> {
         let span = path_node.span;
         let written = self.text(path_node, &format!("output '{name}'"))?;
         let directory = written.ends_with('/');
-        let parts: Vec<&str> = written.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let parts: Vec<&str> = written
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".")
+            .collect();
         let outside = written.starts_with('/') || parts.contains(&"..");
         if outside {
             self.fault(
-                Fault::new(span, format!("output '{name}' is outside the work directory: '{written}'"))
-                    .hint("outputs are relative to the stage's own work directory"),
+                Fault::new(
+                    span,
+                    format!("output '{name}' is outside the work directory: '{written}'"),
+                )
+                .hint("outputs are relative to the stage's own work directory"),
             );
             return None;
         }
-        let reserved = matches!(parts.first(), Some(&("inputs" | "request.json" | "result.json" | ".home" | ".tmp")));
+        let reserved = matches!(
+            parts.first(),
+            Some(&("inputs" | "request.json" | "result.json" | ".home" | ".tmp"))
+        );
         if parts.is_empty() || reserved || written.contains('\0') {
             self.fault(
                 Fault::new(span, format!("output '{name}' cannot be at '{written}'"))
@@ -503,18 +666,24 @@ impl Checker<'_> {
             );
             return None;
         }
-        Some(Output { path: parts.join("/"), directory, digest, span })
+        Some(Output {
+            path: parts.join("/"),
+            directory,
+            digest,
+            span,
+        })
     }
 
     fn digest(&mut self, node: &Node) -> Option<String> {
         let text = self.text(node, "'digest'")?;
-        let valid = text
-            .strip_prefix("b3:")
-            .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+        let valid = text.strip_prefix("b3:").is_some_and(|hex| {
+            hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        });
         if !valid {
             self.fault(
-                Fault::new(node.span, format!("'{text}' is no digest"))
-                    .hint("write b3: and 64 hexadecimal digits, as 'nanoflow show STAGE' prints them"),
+                Fault::new(node.span, format!("'{text}' is no digest")).hint(
+                    "write b3: and 64 hexadecimal digits, as 'nanoflow show STAGE' prints them",
+                ),
             );
             return None;
         }
@@ -524,27 +693,40 @@ impl Checker<'_> {
     fn gates(&mut self, node: &Node) -> Vec<Gate> {
         let Kind::Sequence(items) = &node.kind else {
             if !node.is_null() {
-                self.fault(Fault::new(node.span, format!("'gates' must be a list, not {}", node.describe())));
+                self.fault(Fault::new(
+                    node.span,
+                    format!("'gates' must be a list, not {}", node.describe()),
+                ));
             }
             return Vec::new();
         };
         let mut gates = Vec::new();
         for item in items {
             let fields = self.fields(item, "a gate", &["metric", "min", "max", "on-fail"]);
-            let min = fields.get("min").and_then(|(_, node)| self.number(node, "'min'"));
-            let max = fields.get("max").and_then(|(_, node)| self.number(node, "'max'"));
+            let min = fields
+                .get("min")
+                .and_then(|(_, node)| self.number(node, "'min'"));
+            let max = fields
+                .get("max")
+                .and_then(|(_, node)| self.number(node, "'max'"));
             if !fields.contains_key("min") && !fields.contains_key("max") {
                 self.fault(Fault::new(item.span, "a gate needs 'min' or 'max' or both"));
             }
-            let continue_on_fail = match fields.get("on-fail").map(|(_, node)| (node.span, node.as_text())) {
+            let continue_on_fail = match fields
+                .get("on-fail")
+                .map(|(_, node)| (node.span, node.as_text()))
+            {
                 None => false,
                 Some((_, Some("stop"))) => false,
                 Some((_, Some("continue"))) => true,
                 Some((span, text)) => {
                     let text = text.unwrap_or_default().to_string();
                     self.fault(
-                        Fault::new(span, format!("'on-fail' must be 'stop' or 'continue', not '{text}'"))
-                            .suggest(&text, ["stop", "continue"]),
+                        Fault::new(
+                            span,
+                            format!("'on-fail' must be 'stop' or 'continue', not '{text}'"),
+                        )
+                        .suggest(&text, ["stop", "continue"]),
                     );
                     false
                 }
@@ -552,7 +734,13 @@ impl Checker<'_> {
             match fields.get("metric") {
                 Some((_, node)) => {
                     if let Some(metric) = self.text(node, "'metric'") {
-                        gates.push(Gate { metric, min, max, continue_on_fail, span: item.span });
+                        gates.push(Gate {
+                            metric,
+                            min,
+                            max,
+                            continue_on_fail,
+                            span: item.span,
+                        });
                     }
                 }
                 None => self.fault(Fault::new(item.span, "a gate needs a 'metric'")),
@@ -568,12 +756,20 @@ impl Checker<'_> {
             match node.to_json().as_u64() {
                 Some(count @ 1..=100_000) => resources.cpu = Some(count as usize),
                 _ => {
-                    let fault = Fault::new(node.span, format!("'cpu' must be a whole number of at least 1, not {}", node.describe()));
+                    let fault = Fault::new(
+                        node.span,
+                        format!(
+                            "'cpu' must be a whole number of at least 1, not {}",
+                            node.describe()
+                        ),
+                    );
                     self.fault(fault);
                 }
             }
         }
-        resources.memory = fields.get("memory").and_then(|(_, node)| self.bytes(node, "'memory'"));
+        resources.memory = fields
+            .get("memory")
+            .and_then(|(_, node)| self.bytes(node, "'memory'"));
         if let Some((_, node)) = fields.get("licenses") {
             resources.licenses = self.licenses(node);
         }
@@ -591,26 +787,51 @@ impl Checker<'_> {
                 sources.extend(self.source(&stage, &key.text, &text, span));
             }
             if node.is_null() {
-                self.fault(Fault::new(key.span, format!("input '{}' of stage '{stage}' names nothing", key.text)));
+                self.fault(Fault::new(
+                    key.span,
+                    format!("input '{}' of stage '{stage}' names nothing", key.text),
+                ));
             }
-            let many = list || sources.iter().any(|source| matches!(source.kind, SourceKind::Glob(_)));
-            inputs.insert(key.text.clone(), Input { many, sources, span: node.span });
+            let many = list
+                || sources
+                    .iter()
+                    .any(|source| matches!(source.kind, SourceKind::Glob(_)));
+            inputs.insert(
+                key.text.clone(),
+                Input {
+                    many,
+                    sources,
+                    span: node.span,
+                },
+            );
         }
         inputs
     }
 
     fn source(&mut self, stage: &str, input: &str, text: &str, span: Span) -> Option<Source> {
         if text.is_empty() || text.contains('\0') {
-            self.fault(Fault::new(span, format!("input '{input}' of stage '{stage}' is no path")));
+            self.fault(Fault::new(
+                span,
+                format!("input '{input}' of stage '{stage}' is no path"),
+            ));
             return None;
         }
         if let Some((head, output)) = text.split_once('.').filter(|_| !text.contains('/')) {
             if let Some(from) = self.names.get(head).copied() {
                 let outputs = &self.flow.stages[from.0].outputs;
                 if outputs.contains_key(output) {
-                    return Some(Source { kind: SourceKind::Output { stage: from, output: output.to_string() }, span });
+                    return Some(Source {
+                        kind: SourceKind::Output {
+                            stage: from,
+                            output: output.to_string(),
+                        },
+                        span,
+                    });
                 }
-                let known: Vec<String> = outputs.keys().map(|name| format!("{head}.{name}")).collect();
+                let known: Vec<String> = outputs
+                    .keys()
+                    .map(|name| format!("{head}.{name}"))
+                    .collect();
                 let mut fault = Fault::new(span, format!("stage '{head}' has no output '{output}', named by input '{input}' of stage '{stage}'"))
                     .suggest(text, known.iter().map(String::as_str));
                 if fault.hint.is_none() && !known.is_empty() {
@@ -634,26 +855,38 @@ impl Checker<'_> {
         let scope = Scope {
             params: Some(&stage.params),
             flow: Some(&self.flow.params),
-            inputs: stage.inputs.keys().map(|name| (name.clone(), Paths::default())).collect(),
-            outputs: stage.outputs.iter().map(|(name, output)| (name.clone(), output.path.clone())).collect(),
+            inputs: stage
+                .inputs
+                .keys()
+                .map(|name| (name.clone(), Paths::default()))
+                .collect(),
+            outputs: stage
+                .outputs
+                .iter()
+                .map(|(name, output)| (name.clone(), output.path.clone()))
+                .collect(),
             cpu: Some(1),
         };
         match &stage.body {
             Body::Shell(template) => scope.check(template, &stage.name, self.faults),
-            Body::Argv(words) => words.iter().for_each(|word| scope.check(word, &stage.name, self.faults)),
+            Body::Argv(words) => words
+                .iter()
+                .for_each(|word| scope.check(word, &stage.name, self.faults)),
             _ => {}
         }
     }
 
     fn groups(&mut self, node: &Node) {
         let entries = self.mapping(node, "'groups'");
-        let group_names: BTreeSet<&str> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
+        let group_names: BTreeSet<&str> =
+            entries.iter().map(|(key, _)| key.text.as_str()).collect();
         for (key, node) in entries {
             self.name(key, "a group");
             if let Some(id) = self.names.get(&key.text) {
                 let is_stage = self.flow.stages[id.0].name == key.text;
                 let what = if is_stage { "a stage" } else { "an alias" };
-                let fault = Fault::new(key.span, format!("the group '{}' is also {what}", key.text));
+                let fault =
+                    Fault::new(key.span, format!("the group '{}' is also {what}", key.text));
                 self.fault(fault);
             }
             let mut members = Vec::new();
@@ -662,11 +895,19 @@ impl Checker<'_> {
                     Some(id) => members.push(*id),
                     None => {
                         let message = if group_names.contains(name.as_str()) {
-                            format!("group '{}' names the group '{name}'; groups hold stages", key.text)
+                            format!(
+                                "group '{}' names the group '{name}'; groups hold stages",
+                                key.text
+                            )
                         } else {
                             format!("group '{}' names '{name}', which is no stage", key.text)
                         };
-                        let known: Vec<&str> = self.flow.stages.iter().map(|stage| stage.name.as_str()).collect();
+                        let known: Vec<&str> = self
+                            .flow
+                            .stages
+                            .iter()
+                            .map(|stage| stage.name.as_str())
+                            .collect();
                         let fault = Fault::new(span, message).suggest(&name, known);
                         self.faults.push(fault);
                     }

@@ -12,11 +12,19 @@ pub struct Span {
 }
 
 impl Span {
-    pub const START: Span = Span { line: 1, column: 1, length: 1 };
+    pub const START: Span = Span {
+        line: 1,
+        column: 1,
+        length: 1,
+    };
 
     pub fn new(line: usize, column: usize, length: usize) -> Self {
         let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        Span { line: narrow(line.max(1)), column: narrow(column), length: narrow(length) }
+        Span {
+            line: narrow(line.max(1)),
+            column: narrow(column),
+            length: narrow(length),
+        }
     }
 }
 
@@ -26,11 +34,53 @@ pub struct Fault {
     pub span: Span,
     pub message: String,
     pub hint: Option<String>,
+    /// The words at fault, where they stand somewhere in the text at `span`.
+    word: Option<String>,
 }
 
 impl Fault {
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Fault { span, message: message.into(), hint: None }
+        Fault {
+            span,
+            message: message.into(),
+            hint: None,
+            word: None,
+        }
+    }
+
+    /// Points at these words inside the text at the fault's place.
+    #[must_use]
+    pub fn at_word(mut self, word: &str) -> Self {
+        self.word = Some(word.to_string());
+        self
+    }
+
+    /// Moves to the words at fault, if they are found in the lines that begin at the fault's place.
+    fn located(&self, lines: &[&str]) -> Fault {
+        let Some(word) = &self.word else {
+            return self.clone();
+        };
+        let first = self.span.line as usize;
+        for (offset, line) in lines.iter().skip(first - 1).take(200).enumerate() {
+            let from = if offset == 0 {
+                self.span.column as usize - 1
+            } else {
+                0
+            };
+            let start = line
+                .char_indices()
+                .nth(from)
+                .map_or(line.len(), |(at, _)| at);
+            if let Some(at) = line.get(start..).and_then(|rest| rest.find(word.as_str())) {
+                let column = line[..start + at].chars().count() + 1;
+                let span = Span::new(first + offset, column, word.chars().count());
+                return Fault {
+                    span,
+                    ..self.clone()
+                };
+            }
+        }
+        self.clone()
     }
 
     #[must_use]
@@ -65,14 +115,15 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     if word.len() > 200 || SUGGESTIONS.fetch_add(1, Ordering::Relaxed) >= MOST_SUGGESTIONS {
         return None;
     }
-    let allowed = (word.chars().count() / 3).max(1).min(4);
+    let allowed = (word.chars().count() / 3).clamp(1, 4);
     candidates
         .into_iter()
         .take(2000)
         .filter(|candidate| candidate.len() <= 200)
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| {
-            *distance <= allowed || (word.len() >= 3 && (candidate.starts_with(word) || word.starts_with(candidate)))
+            *distance <= allowed
+                || (word.len() >= 3 && (candidate.starts_with(word) || word.starts_with(candidate)))
         })
         .min()
         .map(|(_, candidate)| candidate)
@@ -95,13 +146,17 @@ pub const MOST_FAULTS: usize = 1000;
 
 /// `flow.yaml:3:5: error: …`, the line, a mark under the words, and the hint; ordered by place.
 fn render(file: &str, text: &str, faults: &[Fault]) -> String {
-    let mut ordered: Vec<&Fault> = faults.iter().collect();
+    let lines: Vec<&str> = text.lines().collect();
+    let mut ordered: Vec<Fault> = faults.iter().map(|fault| fault.located(&lines)).collect();
     ordered.sort_by_key(|fault| fault.span);
     ordered.dedup();
-    let lines: Vec<&str> = text.lines().collect();
     let mut out = String::new();
     for fault in ordered.iter().take(SHOWN) {
-        let Span { line, column, length } = fault.span;
+        let Span {
+            line,
+            column,
+            length,
+        } = fault.span;
         let _ = writeln!(out, "{file}:{line}:{column}: error: {}", fault.message);
         if let Some(source) = lines.get(line as usize - 1) {
             render_source(&mut out, source, line, column as usize, length as usize);
@@ -114,7 +169,11 @@ fn render(file: &str, text: &str, faults: &[Fault]) -> String {
         let _ = writeln!(out, "… and {} more", ordered.len() - SHOWN);
     }
     let count = ordered.len();
-    let _ = write!(out, "{count} {} in {file}", if count == 1 { "fault" } else { "faults" });
+    let _ = write!(
+        out,
+        "{count} {} in {file}",
+        if count == 1 { "fault" } else { "faults" }
+    );
     out
 }
 
@@ -122,11 +181,21 @@ fn render(file: &str, text: &str, faults: &[Fault]) -> String {
 fn render_source(out: &mut String, source: &str, line: u32, column: usize, length: usize) {
     const WIDTH: usize = 100;
     let first = column.saturating_sub(1);
-    let start = if first > WIDTH / 2 { first - WIDTH / 2 } else { 0 };
-    let shown: String =
-        source.chars().skip(start).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let start = first.saturating_sub(WIDTH / 2);
+    let shown: String = source
+        .chars()
+        .skip(start)
+        .take(WIDTH)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     let number = line.to_string();
     let _ = writeln!(out, "  {number} | {shown}");
     let marks = length.clamp(1, WIDTH.saturating_sub(first - start).max(1));
-    let _ = writeln!(out, "  {} | {}{}", " ".repeat(number.len()), " ".repeat(first - start), "^".repeat(marks));
+    let _ = writeln!(
+        out,
+        "  {} | {}{}",
+        " ".repeat(number.len()),
+        " ".repeat(first - start),
+        "^".repeat(marks)
+    );
 }

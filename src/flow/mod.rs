@@ -48,10 +48,12 @@ impl Flow {
     }
     /// The stage of this name or alias.
     pub fn find(&self, name: &str) -> Option<StageId> {
-        self.aliases
-            .get(name)
-            .copied()
-            .or_else(|| self.stages.iter().position(|stage| stage.name == name).map(StageId))
+        self.aliases.get(name).copied().or_else(|| {
+            self.stages
+                .iter()
+                .position(|stage| stage.name == name)
+                .map(StageId)
+        })
     }
 }
 
@@ -114,7 +116,10 @@ pub enum SourceKind {
     Path(String),
     /// Files that match a pattern, relative to the flow file.
     Glob(String),
-    Output { stage: StageId, output: String },
+    Output {
+        stage: StageId,
+        output: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,7 +39,10 @@ fn without_replaced_bodies(root: &Arc<Node>, profile: &Arc<Node>) -> Arc<Node> {
     let kept = stages
         .iter()
         .map(|(key, stage)| {
-            let over = changed.iter().find(|(name, _)| name.text == key.text).map(|(_, node)| node);
+            let over = changed
+                .iter()
+                .find(|(name, _)| name.text == key.text)
+                .map(|(_, node)| node);
             let body = over.and_then(|over| BODIES.iter().find(|body| get(over, body).is_some()));
             match body {
                 Some(body) if get(stage, body).is_none() => {
@@ -50,23 +53,40 @@ fn without_replaced_bodies(root: &Arc<Node>, profile: &Arc<Node>) -> Arc<Node> {
             }
         })
         .collect();
-    let stages_node = Node { kind: Kind::Mapping(kept), ..(**get(root, "stages").unwrap_or(root)).clone() };
+    let stages_node = Node {
+        kind: Kind::Mapping(kept),
+        ..(**get(root, "stages").unwrap_or(root)).clone()
+    };
     let entries = root.as_mapping().unwrap_or_default();
     let entries = entries
         .iter()
         .map(|(key, value)| {
-            let value = if key.text == "stages" { Arc::new(stages_node.clone()) } else { value.clone() };
+            let value = if key.text == "stages" {
+                Arc::new(stages_node.clone())
+            } else {
+                value.clone()
+            };
             (key.clone(), value)
         })
         .collect();
-    Arc::new(Node { kind: Kind::Mapping(entries), ..(**root).clone() })
+    Arc::new(Node {
+        kind: Kind::Mapping(entries),
+        ..(**root).clone()
+    })
 }
 
 fn filter(node: &Arc<Node>, keep: impl Fn(&str) -> bool) -> Arc<Node> {
     match node.as_mapping() {
         Some(entries) => {
-            let kept = entries.iter().filter(|(key, _)| keep(&key.text)).cloned().collect();
-            Arc::new(Node { kind: Kind::Mapping(kept), ..(**node).clone() })
+            let kept = entries
+                .iter()
+                .filter(|(key, _)| keep(&key.text))
+                .cloned()
+                .collect();
+            Arc::new(Node {
+                kind: Kind::Mapping(kept),
+                ..(**node).clone()
+            })
         }
         None => node.clone(),
     }
@@ -78,26 +98,37 @@ fn filter(node: &Arc<Node>, keep: impl Fn(&str) -> bool) -> Arc<Node> {
 /// The setting has not that form, or names no stage.
 pub fn set(root: &Arc<Node>, setting: &str, faults: &mut Vec<Fault>) -> Result<Arc<Node>, Fault> {
     let wrong = |message: String| {
-        Fault::new(Span::START, message).hint("write --set stage.param=value, such as --set train.steps=100")
+        Fault::new(Span::START, message)
+            .hint("write --set stage.param=value, such as --set train.steps=100")
     };
-    let (name, value) =
-        setting.split_once('=').ok_or_else(|| wrong(format!("--set {setting}: there is no '='")))?;
-    let (stage, param) =
-        name.split_once('.').ok_or_else(|| wrong(format!("--set {setting}: '{name}' is not stage.param")))?;
+    let (name, value) = setting
+        .split_once('=')
+        .ok_or_else(|| wrong(format!("--set {setting}: there is no '='")))?;
+    let (stage, param) = name
+        .split_once('.')
+        .ok_or_else(|| wrong(format!("--set {setting}: '{name}' is not stage.param")))?;
     if stage.is_empty() || param.is_empty() {
-        return Err(wrong(format!("--set {setting}: '{name}' is not stage.param")));
+        return Err(wrong(format!(
+            "--set {setting}: '{name}' is not stage.param"
+        )));
     }
     let node = match super::yaml::parse(value, faults) {
         Some(node) => relocate(&node),
-        None => Node::clone(&*super::yaml::parse("''", faults).ok_or_else(|| wrong(format!("--set {setting}")))?),
+        None => Node::clone(
+            &*super::yaml::parse("''", faults).ok_or_else(|| wrong(format!("--set {setting}")))?,
+        ),
     };
     let mut leaf = node;
     for word in param.rsplit('.') {
         leaf = mapping(Span::START, vec![(word.to_string(), leaf)]);
     }
     let params = mapping(Span::START, vec![("params".to_string(), leaf)]);
-    let stages = get(root, "stages").and_then(|node| node.as_mapping()).unwrap_or_default();
-    let real = stages.iter().find(|(key, body)| key.text == stage || has_alias(body, stage));
+    let stages = get(root, "stages")
+        .and_then(|node| node.as_mapping())
+        .unwrap_or_default();
+    let real = stages
+        .iter()
+        .find(|(key, body)| key.text == stage || has_alias(body, stage));
     let over = match real {
         Some((key, _)) => {
             let stage = mapping(Span::START, vec![(key.text.clone(), params)]);
@@ -106,15 +137,20 @@ pub fn set(root: &Arc<Node>, setting: &str, faults: &mut Vec<Fault>) -> Result<A
         None if stage == "flow" => params,
         None => {
             let known = stages.iter().map(|(key, _)| key.text.as_str());
-            return Err(Fault::new(Span::START, format!("--set {setting}: there is no stage '{stage}'"))
-                .suggest(stage, known));
+            return Err(Fault::new(
+                Span::START,
+                format!("--set {setting}: there is no stage '{stage}'"),
+            )
+            .suggest(stage, known));
         }
     };
     Ok(deep_merge(root, &Arc::new(over)))
 }
 
 fn has_alias(stage: &Node, name: &str) -> bool {
-    let aliases = stage.as_mapping().and_then(|entries| entries.iter().find(|(key, _)| key.text == "aliases"));
+    let aliases = stage
+        .as_mapping()
+        .and_then(|entries| entries.iter().find(|(key, _)| key.text == "aliases"));
     match aliases.map(|(_, node)| &node.kind) {
         Some(Kind::Sequence(items)) => items.iter().any(|item| item.as_text() == Some(name)),
         Some(Kind::Scalar { text, .. }) => text == name,
@@ -124,9 +160,15 @@ fn has_alias(stage: &Node, name: &str) -> bool {
 
 /// A value from the command line has no place in the file.
 fn relocate(node: &Node) -> Node {
-    Node { span: Span::START, ..node.clone() }
+    Node {
+        span: Span::START,
+        ..node.clone()
+    }
 }
 
 fn get<'a>(node: &'a Arc<Node>, key: &str) -> Option<&'a Arc<Node>> {
-    node.as_mapping()?.iter().find(|(candidate, _)| candidate.text == key).map(|(_, value)| value)
+    node.as_mapping()?
+        .iter()
+        .find(|(candidate, _)| candidate.text == key)
+        .map(|(_, value)| value)
 }

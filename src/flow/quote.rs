@@ -26,7 +26,13 @@ pub enum Language {
 impl Language {
     /// The language of a file by its name; text that no rule is known for takes values as they are.
     pub fn of_file(name: &str) -> Language {
-        match name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+        match name
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "sh" | "bash" => Language::Shell,
             "tcl" | "sdc" | "upf" => Language::Tcl,
             "ys" => Language::Yosys,
@@ -65,19 +71,27 @@ impl Slots {
         } else {
             match value.kind() {
                 ValueKind::Seq | ValueKind::Iterable => Slot::List(
-                    value.try_iter().map(|items| items.map(|item| item.to_string()).collect()).unwrap_or_default(),
+                    value
+                        .try_iter()
+                        .map(|items| items.map(|item| item.to_string()).collect())
+                        .unwrap_or_default(),
                 ),
                 ValueKind::String => Slot::Text(value.to_string()),
                 _ => match serde_json::to_value(value) {
-                    Ok(json @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_) | serde_json::Value::Null)) => {
-                        Slot::Plain(json)
-                    }
+                    Ok(
+                        json @ (serde_json::Value::Number(_)
+                        | serde_json::Value::Bool(_)
+                        | serde_json::Value::Null),
+                    ) => Slot::Plain(json),
                     Ok(json) => Slot::Text(json.to_string()),
                     Err(_) => Slot::Text(value.to_string()),
                 },
             }
         };
-        let mut slots = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slots = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         slots.push(slot);
         format!("{OPEN}{}{CLOSE}", slots.len() - 1)
     }
@@ -103,7 +117,10 @@ enum Place {
 /// # Errors
 /// A value cannot be written where it stands, such as a line break in a comment.
 pub fn fill(text: &str, slots: &Slots, language: Language) -> Result<String, String> {
-    let slots = slots.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let slots = slots
+        .0
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut out = String::with_capacity(text.len());
     let mut reader = Reader::new(language);
     let mut rest = text;
@@ -113,7 +130,10 @@ pub fn fill(text: &str, slots: &Slots, language: Language) -> Result<String, Str
         reader.read(before);
         let after = &after[OPEN.len_utf8()..];
         let slot = after.find(CLOSE).and_then(|end| {
-            let slot = after[..end].parse::<usize>().ok().and_then(|index| slots.get(index))?;
+            let slot = after[..end]
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| slots.get(index))?;
             Some((slot, end))
         });
         match slot {
@@ -141,20 +161,30 @@ fn write(slot: &Slot, language: Language, place: Place) -> Result<String, String
             (serde_json::Value::Bool(false), Language::Python) => "False".to_string(),
             (serde_json::Value::Null, Language::Python) => "None".to_string(),
             (serde_json::Value::Null, Language::Ruby) => "nil".to_string(),
-            (serde_json::Value::Bool(on), Language::Tcl | Language::Verilog) => u8::from(*on).to_string(),
+            (serde_json::Value::Bool(on), Language::Tcl | Language::Verilog) => {
+                u8::from(*on).to_string()
+            }
             (value, _) => value.to_string(),
         }),
         Slot::Text(text) => quote(text, language, place),
         Slot::List(items) => {
-            let quoted: Result<Vec<String>, String> =
-                items.iter().map(|item| quote(item, language, place)).collect();
+            let quoted: Result<Vec<String>, String> = items
+                .iter()
+                .map(|item| quote(item, language, place))
+                .collect();
             let separator = match language {
-                Language::Python | Language::Ruby | Language::Json | Language::Yaml if place == Place::Bare => ", ",
+                Language::Python | Language::Ruby | Language::Json | Language::Yaml
+                    if place == Place::Bare =>
+                {
+                    ", "
+                }
                 _ => " ",
             };
             let joined = quoted?.join(separator);
             Ok(match language {
-                Language::Python | Language::Ruby | Language::Json | Language::Yaml if place == Place::Bare => {
+                Language::Python | Language::Ruby | Language::Json | Language::Yaml
+                    if place == Place::Bare =>
+                {
                     format!("[{joined}]")
                 }
                 _ => joined,
@@ -170,7 +200,9 @@ fn quote(text: &str, language: Language, place: Place) -> Result<String, String>
     }
     if place == Place::Comment {
         return if text.contains(['\n', '\r']) {
-            Err(format!("a line break in {text:?} would end the comment it stands in"))
+            Err(format!(
+                "a line break in {text:?} would end the comment it stands in"
+            ))
         } else {
             Ok(text.to_string())
         };
@@ -182,17 +214,31 @@ fn quote(text: &str, language: Language, place: Place) -> Result<String, String>
         Language::Yosys => yosys(text, place),
         Language::Json | Language::Yaml => Ok(match place {
             Place::Single => text.replace('\'', "''"),
-            place => wrap(&escape(text, |c| json_escape(c)), '"', place == Place::Double),
+            place => wrap(&escape(text, json_escape), '"', place == Place::Double),
         }),
         Language::Python | Language::Ruby => {
             let ruby = language == Language::Ruby;
             Ok(match place {
                 Place::Single if ruby => text.replace('\\', "\\\\").replace('\'', "\\'"),
-                Place::Single => escape(text, |c| if c == '\'' { Some("\\'".into()) } else { script_escape(c, false) }),
-                place => wrap(&escape(text, |c| script_escape(c, ruby)), '"', place == Place::Double),
+                Place::Single => escape(text, |c| {
+                    if c == '\'' {
+                        Some("\\'".into())
+                    } else {
+                        script_escape(c, false)
+                    }
+                }),
+                place => wrap(
+                    &escape(text, |c| script_escape(c, ruby)),
+                    '"',
+                    place == Place::Double,
+                ),
             })
         }
-        Language::Verilog => Ok(wrap(&escape(text, verilog_escape), '"', place == Place::Double)),
+        Language::Verilog => Ok(wrap(
+            &escape(text, verilog_escape),
+            '"',
+            place == Place::Double,
+        )),
     }
 }
 
@@ -239,7 +285,9 @@ fn shell(text: &str, place: Place) -> String {
 fn tcl(text: &str, place: Place) -> Result<String, String> {
     if place == Place::Braces {
         return if text.contains(['{', '}', '\\']) {
-            Err(format!("{text:?} cannot be put inside braces of Tcl; write \"{{{{ … }}}}\" instead"))
+            Err(format!(
+                "{text:?} cannot be put inside braces of Tcl; write \"{{{{ … }}}}\" instead"
+            ))
         } else {
             Ok(text.to_string())
         };
@@ -257,7 +305,14 @@ fn tcl(text: &str, place: Place) -> Result<String, String> {
 /// Yosys scripts: a double-quoted word has no escape for its own quote in all versions, and a line is a command.
 fn yosys(text: &str, place: Place) -> Result<String, String> {
     if text.contains(['"', '\n', '\r']) {
-        return Err(format!("{text:?} cannot be written in a Yosys script: it holds a quote or a line break"));
+        return Err(format!(
+            "{text:?} cannot be written in a Yosys script: it holds a quote or a line break"
+        ));
+    }
+    // Only file names have their quotes taken off by Yosys; a module's name must stand bare.
+    let simple = |c: char| c.is_ascii_alphanumeric() || "_./:+=@%-".contains(c);
+    if place == Place::Bare && !text.is_empty() && text.chars().all(simple) {
+        return Ok(text.to_string());
     }
     Ok(wrap(text, '"', place == Place::Double))
 }
@@ -269,7 +324,12 @@ fn json_escape(c: char) -> Option<String> {
         '\n' => Some("\\n".into()),
         '\r' => Some("\\r".into()),
         '\t' => Some("\\t".into()),
-        c if (c as u32) < 0x20 || (0x7f..=0x9f).contains(&(c as u32)) || c == '\u{2028}' || c == '\u{2029}' || c == '\u{feff}' => {
+        c if (c as u32) < 0x20
+            || (0x7f..=0x9f).contains(&(c as u32))
+            || c == '\u{2028}'
+            || c == '\u{2029}'
+            || c == '\u{feff}' =>
+        {
             Some(format!("\\u{:04x}", c as u32))
         }
         _ => None,
@@ -318,12 +378,21 @@ enum Frame {
     Quotes(Place),
     /// `$(…)` or `(…)` of the shell.
     Parenthesis,
-    Here { word: String, literal: bool },
+    Here {
+        word: String,
+        literal: bool,
+    },
 }
 
 impl Reader {
     fn new(language: Language) -> Self {
-        Reader { language, stack: Vec::new(), previous: '\n', pending: Vec::new(), line: String::new() }
+        Reader {
+            language,
+            stack: Vec::new(),
+            previous: '\n',
+            pending: Vec::new(),
+            line: String::new(),
+        }
     }
 
     fn place(&self) -> Place {
@@ -353,7 +422,9 @@ impl Reader {
             let next = chars.peek().copied();
             let place = self.place();
             let escapes = match place {
-                Place::Bare | Place::HereDocument => matches!(self.language, Language::Shell | Language::Tcl),
+                Place::Bare | Place::HereDocument => {
+                    matches!(self.language, Language::Shell | Language::Tcl)
+                }
                 Place::Double => !matches!(self.language, Language::Raw | Language::Yosys),
                 Place::Single => matches!(self.language, Language::Python | Language::Ruby),
                 Place::Braces => true,
@@ -402,10 +473,12 @@ impl Reader {
     }
 
     fn step_bare(&mut self, c: char, next: Option<char>) {
-        let word_start = self.previous.is_whitespace() || matches!(self.previous, ';' | '(' | '&' | '|');
+        let word_start =
+            self.previous.is_whitespace() || matches!(self.previous, ';' | '(' | '&' | '|');
         match (self.language, c) {
             (Language::Raw, _) => {}
-            (Language::Tcl, '"') if !word_start && self.previous != '[' && self.previous != '{' => {}
+            (Language::Tcl, '"') if !word_start && self.previous != '[' && self.previous != '{' => {
+            }
             (_, '"') => self.stack.push(Frame::Quotes(Place::Double)),
             (Language::Shell | Language::Python | Language::Ruby, '\'') => {
                 self.stack.push(Frame::Quotes(Place::Single));
@@ -414,17 +487,23 @@ impl Reader {
                 self.stack.push(Frame::Quotes(Place::Single));
             }
             (Language::Shell, '(') => self.stack.push(Frame::Parenthesis),
-            (Language::Shell, ')') => {
-                if self.stack.last() == Some(&Frame::Parenthesis) {
-                    self.stack.pop();
-                }
+            (Language::Shell, ')') if self.stack.last() == Some(&Frame::Parenthesis) => {
+                self.stack.pop();
             }
-            (Language::Shell | Language::Yaml | Language::Python | Language::Ruby | Language::Yosys | Language::Tcl, '#')
-                if word_start || self.language == Language::Python =>
-            {
+            (
+                Language::Shell
+                | Language::Yaml
+                | Language::Python
+                | Language::Ruby
+                | Language::Yosys
+                | Language::Tcl,
+                '#',
+            ) if word_start || self.language == Language::Python => {
                 self.stack.push(Frame::Quotes(Place::Comment));
             }
-            (Language::Verilog, '/') if next == Some('/') => self.stack.push(Frame::Quotes(Place::Comment)),
+            (Language::Verilog, '/') if next == Some('/') => {
+                self.stack.push(Frame::Quotes(Place::Comment))
+            }
             _ => {}
         }
     }
@@ -468,7 +547,10 @@ fn here_words(line: &str) -> Vec<(String, bool)> {
             rest = here_string;
             continue;
         }
-        let after = after.strip_prefix('-').unwrap_or(after).trim_start_matches([' ', '\t']);
+        let after = after
+            .strip_prefix('-')
+            .unwrap_or(after)
+            .trim_start_matches([' ', '\t']);
         let quoted = after.starts_with(['\'', '"', '\\']);
         let word: String = after
             .trim_start_matches(['\'', '"', '\\'])

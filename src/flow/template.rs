@@ -48,14 +48,24 @@ impl Template {
     pub fn new(text: &str, span: Span) -> Result<Template, Fault> {
         let literal = !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark));
         if literal {
-            return Ok(Template { text: text.to_string(), span, names: BTreeSet::new(), literal });
+            return Ok(Template {
+                text: text.to_string(),
+                span,
+                names: BTreeSet::new(),
+                literal,
+            });
         }
         let environment = Environment::new();
         let template = environment
             .template_from_str(text)
             .map_err(|error| Fault::new(span, format!("not a template: {}", tell(&error))))?;
         let names = template.undeclared_variables(true).into_iter().collect();
-        Ok(Template { text: text.to_string(), span, names, literal })
+        Ok(Template {
+            text: text.to_string(),
+            span,
+            names,
+            literal,
+        })
     }
 
     /// Whether the template is exactly one `{{ … }}`, so that in an argument list it may stand for several arguments.
@@ -80,7 +90,9 @@ impl Template {
     }
 
     pub fn uses_resources(&self) -> bool {
-        self.names.iter().any(|name| name.split('.').next() == Some("resources"))
+        self.names
+            .iter()
+            .any(|name| name.split('.').next() == Some("resources"))
     }
 
     /// Puts values in, quoted for `language`.
@@ -102,11 +114,18 @@ impl Template {
                 return Err(minijinja::Error::from(minijinja::ErrorKind::UndefinedError));
             }
             out.write_str(&sink.put(value)).map_err(|_| {
-                minijinja::Error::new(minijinja::ErrorKind::WriteFailure, "the text could not be written")
+                minijinja::Error::new(
+                    minijinja::ErrorKind::WriteFailure,
+                    "the text could not be written",
+                )
             })
         });
-        let template = environment.template_from_str(&self.text).map_err(|error| tell(&error))?;
-        let text = template.render(scope.value()).map_err(|error| tell(&error))?;
+        let template = environment
+            .template_from_str(&self.text)
+            .map_err(|error| tell(&error))?;
+        let text = template
+            .render(scope.value())
+            .map_err(|error| tell(&error))?;
         quote::fill(&text, &slots, language)
     }
 }
@@ -145,27 +164,52 @@ impl Scope<'_> {
             let mut words = name.split('.');
             let (root, member) = (words.next().unwrap_or_default(), words.next());
             let known: Vec<&str> = match root {
-                "params" => self.params.unwrap_or(&empty).keys().map(String::as_str).collect(),
-                "flow" => self.flow.unwrap_or(&empty).keys().map(String::as_str).collect(),
+                "params" => self
+                    .params
+                    .unwrap_or(&empty)
+                    .keys()
+                    .map(String::as_str)
+                    .collect(),
+                "flow" => self
+                    .flow
+                    .unwrap_or(&empty)
+                    .keys()
+                    .map(String::as_str)
+                    .collect(),
                 "inputs" => self.inputs.keys().map(String::as_str).collect(),
                 "outputs" => self.outputs.keys().map(String::as_str).collect(),
                 "resources" => vec!["cpu"],
-                "range" | "dict" | "namespace" | "debug" | "lipsum" | "cycler" | "joiner" => continue,
+                "range" | "dict" | "namespace" | "debug" | "lipsum" | "cycler" | "joiner" => {
+                    continue
+                }
                 _ => {
                     faults.push(
-                        Fault::new(template.span, format!("stage '{stage}': the template names '{name}', which is undefined"))
-                            .suggest(root, ROOTS)
-                            .or_hint("templates know params, flow, inputs, outputs and resources"),
+                        Fault::new(
+                            template.span,
+                            format!(
+                                "stage '{stage}': the template names '{name}', which is undefined"
+                            ),
+                        )
+                        .at_word(name)
+                        .suggest(root, ROOTS)
+                        .or_hint("templates know params, flow, inputs, outputs and resources"),
                     );
                     continue;
                 }
             };
             if let Some(member) = member {
                 if !known.contains(&member) {
-                    let candidates: Vec<String> = known.iter().map(|word| format!("{root}.{word}")).collect();
+                    let candidates: Vec<String> =
+                        known.iter().map(|word| format!("{root}.{word}")).collect();
                     faults.push(
-                        Fault::new(template.span, format!("stage '{stage}': the template names '{name}', which is undefined"))
-                            .suggest(name, candidates.iter().map(String::as_str)),
+                        Fault::new(
+                            template.span,
+                            format!(
+                                "stage '{stage}': the template names '{name}', which is undefined"
+                            ),
+                        )
+                        .at_word(name)
+                        .suggest(name, candidates.iter().map(String::as_str)),
                     );
                 }
             }

@@ -31,7 +31,10 @@ pub struct Node {
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// Text as written; `plain` when it stood without quotes, so that it may be a number, a boolean or null.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     Sequence(Vec<Arc<Node>>),
     Mapping(Vec<(Key, Arc<Node>)>),
 }
@@ -87,7 +90,10 @@ impl Node {
             Kind::Scalar { text, plain: false } => serde_json::Value::String(text.clone()),
             Kind::Sequence(items) => items.iter().map(|item| item.to_json()).collect(),
             Kind::Mapping(entries) => serde_json::Value::Object(
-                entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect(),
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.text.clone(), value.to_json()))
+                    .collect(),
             ),
         }
     }
@@ -142,10 +148,15 @@ pub fn resolve(text: &str) -> serde_json::Value {
         }
     }
     let looks_like_float = digits.bytes().any(|b| b.is_ascii_digit())
-        && digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+'));
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+'));
     if looks_like_float {
-        if let Some(number) =
-            text.trim_start_matches('+').parse::<f64>().ok().and_then(serde_json::Number::from_f64)
+        if let Some(number) = text
+            .trim_start_matches('+')
+            .parse::<f64>()
+            .ok()
+            .and_then(serde_json::Number::from_f64)
         {
             return Value::Number(number);
         }
@@ -167,11 +178,19 @@ pub fn parse(text: &str, faults: &mut Vec<Fault>) -> Option<Arc<Node>> {
     if text.len() > MAX_BYTES {
         faults.push(Fault::new(
             Span::START,
-            format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len()),
+            format!(
+                "the file has {} bytes; at most {MAX_BYTES} are read",
+                text.len()
+            ),
         ));
         return None;
     }
-    let mut builder = Builder { anchors: HashMap::new(), open: Vec::new(), root: None, aliased: 0 };
+    let mut builder = Builder {
+        anchors: HashMap::new(),
+        open: Vec::new(),
+        root: None,
+        aliased: 0,
+    };
     let mut documents = 0;
     let mut nodes = 0;
     for event in Parser::new_from_str(text) {
@@ -184,19 +203,29 @@ pub fn parse(text: &str, faults: &mut Vec<Fault>) -> Option<Arc<Node>> {
                 return None;
             }
         };
-        let length = if span.start.line() == span.end.line() { span.end.col().saturating_sub(span.start.col()) } else { 1 };
+        let length = if span.start.line() == span.end.line() {
+            span.end.col().saturating_sub(span.start.col())
+        } else {
+            1
+        };
         let span = Span::new(span.start.line(), span.start.col() + 1, length.max(1));
         if matches!(event, Event::DocumentStart(_)) {
             documents += 1;
             if documents > 1 {
-                faults.push(Fault::new(span, "a second YAML document; a flow is one document"));
+                faults.push(Fault::new(
+                    span,
+                    "a second YAML document; a flow is one document",
+                ));
                 return builder.root;
             }
             continue;
         }
         nodes += 1;
         if nodes > MAX_NODES {
-            faults.push(Fault::new(span, format!("the file has more than {MAX_NODES} nodes")));
+            faults.push(Fault::new(
+                span,
+                format!("the file has more than {MAX_NODES} nodes"),
+            ));
             return None;
         }
         if let Err(fault) = builder.event(event, span, faults) {
@@ -216,13 +245,28 @@ struct Builder {
 }
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>, span: Span, faults: &mut Vec<Fault>) -> Result<(), Fault> {
+    fn event(
+        &mut self,
+        event: Event<'_>,
+        span: Span,
+        faults: &mut Vec<Fault>,
+    ) -> Result<(), Fault> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 // An explicit `!!str` keeps text that looks like a number.
                 let tagged_text = tag.is_some_and(|tag| tag.suffix.ends_with("str"));
                 let plain = style == ScalarStyle::Plain && !tagged_text;
-                self.finish(Node { span, kind: Kind::Scalar { text: text.into_owned(), plain }, size: 1 }, anchor);
+                self.finish(
+                    Node {
+                        span,
+                        kind: Kind::Scalar {
+                            text: text.into_owned(),
+                            plain,
+                        },
+                        size: 1,
+                    },
+                    anchor,
+                );
             }
             Event::SequenceStart(anchor, _) => self.start(span, anchor, false)?,
             Event::MappingStart(anchor, _) => self.start(span, anchor, true)?,
@@ -252,9 +296,17 @@ impl Builder {
 
     fn start(&mut self, span: Span, anchor: usize, is_mapping: bool) -> Result<(), Fault> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(Fault::new(span, format!("nested more than {MAX_DEPTH} deep")));
+            return Err(Fault::new(
+                span,
+                format!("nested more than {MAX_DEPTH} deep"),
+            ));
         }
-        self.open.push(Open { span, anchor, items: Vec::new(), is_mapping });
+        self.open.push(Open {
+            span,
+            anchor,
+            items: Vec::new(),
+            is_mapping,
+        });
         Ok(())
     }
 
@@ -275,10 +327,21 @@ impl Builder {
 }
 
 /// Makes a node of a complete sequence or mapping: pairs keys with values, resolves `<<` and tells of keys given twice.
-fn close(span: Span, items: Vec<Arc<Node>>, is_mapping: bool, faults: &mut Vec<Fault>) -> Result<Node, Fault> {
-    let size = items.iter().fold(1u64, |sum, item| sum.saturating_add(item.size));
+fn close(
+    span: Span,
+    items: Vec<Arc<Node>>,
+    is_mapping: bool,
+    faults: &mut Vec<Fault>,
+) -> Result<Node, Fault> {
+    let size = items
+        .iter()
+        .fold(1u64, |sum, item| sum.saturating_add(item.size));
     if !is_mapping {
-        return Ok(Node { span, kind: Kind::Sequence(items), size });
+        return Ok(Node {
+            span,
+            kind: Kind::Sequence(items),
+            size,
+        });
     }
     let mut entries: Vec<(Key, Arc<Node>)> = Vec::with_capacity(items.len() / 2);
     let mut merges: Vec<(Span, Arc<Node>)> = Vec::new();
@@ -300,7 +363,11 @@ fn close(span: Span, items: Vec<Arc<Node>>, is_mapping: bool, faults: &mut Vec<F
     if !merges.is_empty() {
         merge(&mut entries, merges, faults);
     }
-    Ok(Node { span, kind: Kind::Mapping(entries), size })
+    Ok(Node {
+        span,
+        kind: Kind::Mapping(entries),
+        size,
+    })
 }
 
 /// Positions of keys that stood before, each told as a fault.
@@ -309,8 +376,11 @@ fn repeated_keys(items: &[Arc<Node>], faults: &mut Vec<Fault>) -> Result<HashSet
     let mut repeated = HashSet::new();
     for (position, key) in items.iter().enumerate().step_by(2) {
         let Kind::Scalar { text, .. } = &key.kind else {
-            return Err(Fault::new(key.span, format!("{} as a key; keys are words", key.describe()))
-                .hint("put quotes around text that holds '{{ … }}'"));
+            return Err(Fault::new(
+                key.span,
+                format!("{} as a key; keys are words", key.describe()),
+            )
+            .hint("put quotes around text that holds '{{ … }}'"));
         };
         if let Some(first) = seen.insert(text, key.span) {
             repeated.insert(position);
@@ -326,7 +396,11 @@ fn repeated_keys(items: &[Arc<Node>], faults: &mut Vec<Fault>) -> Result<HashSet
 }
 
 /// `<<: *a` or `<<: [*a, *b]`: what stands in the mapping wins, then the earlier of the merged ones.
-fn merge(entries: &mut Vec<(Key, Arc<Node>)>, merges: Vec<(Span, Arc<Node>)>, faults: &mut Vec<Fault>) {
+fn merge(
+    entries: &mut Vec<(Key, Arc<Node>)>,
+    merges: Vec<(Span, Arc<Node>)>,
+    faults: &mut Vec<Fault>,
+) {
     let mut present: HashSet<String> = entries.iter().map(|(key, _)| key.text.clone()).collect();
     for (span, value) in merges {
         let sources = match &value.kind {
@@ -344,7 +418,10 @@ fn merge(entries: &mut Vec<(Key, Arc<Node>)>, merges: Vec<(Span, Arc<Node>)>, fa
                 }
                 None => faults.push(Fault::new(
                     span,
-                    format!("a merge key '<<' needs a mapping or a list of mappings, not {}", source.describe()),
+                    format!(
+                        "a merge key '<<' needs a mapping or a list of mappings, not {}",
+                        source.describe()
+                    ),
                 )),
             }
         }
@@ -357,20 +434,39 @@ pub fn deep_merge(base: &Arc<Node>, over: &Arc<Node>) -> Arc<Node> {
         return over.clone();
     };
     let mut entries = lower.to_vec();
-    let index: HashMap<String, usize> =
-        entries.iter().enumerate().map(|(position, (key, _))| (key.text.clone(), position)).collect();
+    let index: HashMap<String, usize> = entries
+        .iter()
+        .enumerate()
+        .map(|(position, (key, _))| (key.text.clone(), position))
+        .collect();
     for (key, value) in upper {
-        match index.get(&key.text).and_then(|position| entries.get_mut(*position)) {
+        match index
+            .get(&key.text)
+            .and_then(|position| entries.get_mut(*position))
+        {
             Some(entry) => entry.1 = deep_merge(&entry.1, value),
             None => entries.push((key.clone(), value.clone())),
         }
     }
-    Arc::new(Node { span: base.span, kind: Kind::Mapping(entries), size: base.size.saturating_add(over.size) })
+    Arc::new(Node {
+        span: base.span,
+        kind: Kind::Mapping(entries),
+        size: base.size.saturating_add(over.size),
+    })
 }
 
 /// A mapping made by hand, for `--set`.
 pub fn mapping(span: Span, entries: Vec<(String, Node)>) -> Node {
-    let size = entries.iter().fold(1u64, |sum, (_, node)| sum.saturating_add(node.size));
-    let entries = entries.into_iter().map(|(text, node)| (Key { text, span }, Arc::new(node))).collect();
-    Node { span, kind: Kind::Mapping(entries), size }
+    let size = entries
+        .iter()
+        .fold(1u64, |sum, (_, node)| sum.saturating_add(node.size));
+    let entries = entries
+        .into_iter()
+        .map(|(text, node)| (Key { text, span }, Arc::new(node)))
+        .collect();
+    Node {
+        span,
+        kind: Kind::Mapping(entries),
+        size,
+    }
 }

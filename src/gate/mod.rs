@@ -6,7 +6,6 @@ use serde_json::Value as Json;
 use crate::flow::Gate;
 pub use crate::flow::{Metric, Metrics};
 
-
 /// Reads `metrics.json`. Numbers that JSON does not know (`NaN`, `Infinity`, `1e999`) are kept as text, so that they fail their
 /// gate and no other.
 ///
@@ -15,17 +14,23 @@ pub use crate::flow::{Metric, Metrics};
 pub fn parse_metrics(text: &str) -> Result<Metrics, String> {
     let value: Json = match serde_json::from_str(text) {
         Ok(value) => value,
-        Err(first) => serde_json::from_str(&quote_non_numbers(text)).map_err(|_| first.to_string())?,
+        Err(first) => {
+            serde_json::from_str(&quote_non_numbers(text)).map_err(|_| first.to_string())?
+        }
     };
     let Json::Object(entries) = value else {
-        return Err("it must be an object like {\"name\": {\"value\": 1.5, \"unit\": \"ns\"}}".to_string());
+        return Err(
+            "it must be an object like {\"name\": {\"value\": 1.5, \"unit\": \"ns\"}}".to_string(),
+        );
     };
     let mut metrics = Metrics::new();
     for (name, entry) in entries {
         let metric = match entry {
             Json::Object(mut fields) => {
                 let value = fields.remove("value").unwrap_or(Json::Null);
-                let unit = fields.remove("unit").and_then(|unit| unit.as_str().map(str::to_string));
+                let unit = fields
+                    .remove("unit")
+                    .and_then(|unit| unit.as_str().map(str::to_string));
                 Metric { value, unit }
             }
             value => Metric { value, unit: None },
@@ -51,8 +56,9 @@ fn quote_non_numbers(text: &str) -> String {
             out.push_str(&rest[..length]);
             rest = &rest[length..];
         } else if c.is_alphanumeric() || matches!(c, '-' | '+' | '.') {
-            let length =
-                rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '+' | '.'))).unwrap_or(rest.len());
+            let length = rest
+                .find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '+' | '.')))
+                .unwrap_or(rest.len());
             let word = &rest[..length];
             if serde_json::from_str::<Json>(word).is_ok() {
                 out.push_str(word);
@@ -85,7 +91,11 @@ pub struct FailedGate {
 impl FailedGate {
     /// The gate in words, made from the comparison itself.
     pub fn tell(&self) -> String {
-        let unit = self.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+        let unit = self
+            .unit
+            .as_ref()
+            .map(|unit| format!(" {unit}"))
+            .unwrap_or_default();
         let mut limits = Vec::new();
         if let Some(min) = self.min {
             limits.push(format!("≥ {min}{unit}"));
@@ -96,8 +106,14 @@ impl FailedGate {
         let limits = limits.join(" and ");
         match &self.value {
             Json::Null => format!("metric '{}' is missing; it must be {limits}", self.metric),
-            Json::Number(value) => format!("metric '{}' is {value}{unit}; it must be {limits}", self.metric),
-            value => format!("metric '{}' is {value}, which is no finite number; it must be {limits}", self.metric),
+            Json::Number(value) => format!(
+                "metric '{}' is {value}{unit}; it must be {limits}",
+                self.metric
+            ),
+            value => format!(
+                "metric '{}' is {value}, which is no finite number; it must be {limits}",
+                self.metric
+            ),
         }
     }
 }
@@ -107,7 +123,10 @@ pub fn judge(gates: &[Gate], metrics: &Metrics) -> Vec<FailedGate> {
     gates
         .iter()
         .filter(|gate| {
-            let value = metrics.get(&gate.metric).and_then(|metric| metric.value.as_f64()).filter(|v| v.is_finite());
+            let value = metrics
+                .get(&gate.metric)
+                .and_then(|metric| metric.value.as_f64())
+                .filter(|v| v.is_finite());
             let Some(value) = value else { return true };
             gate.min.is_some_and(|min| value < min) || gate.max.is_some_and(|max| value > max)
         })

@@ -11,10 +11,14 @@ fn edges(flow: &Flow) -> Vec<(StageId, StageId, &str)> {
     let mut edges: Vec<(StageId, StageId, &str)> = flow
         .ids()
         .flat_map(|id| {
-            flow.stage(id).inputs.values().flat_map(|input| &input.sources).filter_map(move |source| match &source.kind {
-                SourceKind::Output { stage, output } => Some((*stage, id, output.as_str())),
-                _ => None,
-            })
+            flow.stage(id)
+                .inputs
+                .values()
+                .flat_map(|input| &input.sources)
+                .filter_map(move |source| match &source.kind {
+                    SourceKind::Output { stage, output } => Some((*stage, id, output.as_str())),
+                    _ => None,
+                })
         })
         .collect();
     edges.sort();
@@ -32,7 +36,13 @@ pub fn dot(flow: &Flow, shown: &[StageId]) -> String {
     for (from, to, output) in edges(flow) {
         if shown.contains(&from) && shown.contains(&to) {
             let (from, to) = (&flow.stage(from).name, &flow.stage(to).name);
-            let _ = writeln!(out, "  {} -> {} [label={}];", quote(from), quote(to), quote(output));
+            let _ = writeln!(
+                out,
+                "  {} -> {} [label={}];",
+                quote(from),
+                quote(to),
+                quote(output)
+            );
         }
     }
     out.push_str("}\n");
@@ -83,11 +93,19 @@ pub fn svg(flow: &Flow, graph: &Graph, shown: &[StageId]) -> String {
     const HEIGHT: usize = 34;
     const COLUMN: usize = 210;
     const ROW: usize = 54;
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escape = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+    };
     let mut column = vec![0usize; flow.stages.len()];
     for id in graph.order() {
-        column[id.0] =
-            graph.upstream(*id).filter(|from| shown.contains(from)).map(|from| column[from.0] + 1).max().unwrap_or(0);
+        column[id.0] = graph
+            .upstream(*id)
+            .filter(|from| shown.contains(from))
+            .map(|from| column[from.0] + 1)
+            .max()
+            .unwrap_or(0);
     }
     let mut filled: Vec<usize> = Vec::new();
     let mut place = vec![(0usize, 0usize); flow.stages.len()];
@@ -102,7 +120,10 @@ pub fn svg(flow: &Flow, graph: &Graph, shown: &[StageId]) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n"
     );
-    let mut drawn: Vec<(StageId, StageId)> = edges(flow).into_iter().map(|(from, to, _)| (from, to)).collect();
+    let mut drawn: Vec<(StageId, StageId)> = edges(flow)
+        .into_iter()
+        .map(|(from, to, _)| (from, to))
+        .collect();
     drawn.dedup();
     for (from, to) in drawn {
         if shown.contains(&from) && shown.contains(&to) {
@@ -116,7 +137,12 @@ pub fn svg(flow: &Flow, graph: &Graph, shown: &[StageId]) -> String {
         let (x, y) = place[id.0];
         let name = escape(&flow.stage(*id).name);
         let _ = writeln!(out, "<rect x=\"{x}\" y=\"{y}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"6\" fill=\"#eef4ff\" stroke=\"#4a6fa5\"/>");
-        let _ = writeln!(out, "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{name}</text>", x + WIDTH / 2, y + 22);
+        let _ = writeln!(
+            out,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{name}</text>",
+            x + WIDTH / 2,
+            y + 22
+        );
     }
     out.push_str("</svg>\n");
     out

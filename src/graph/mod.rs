@@ -57,9 +57,18 @@ impl Graph {
     }
 
     fn neighbours(&self, id: StageId, direction: Direction) -> impl Iterator<Item = StageId> + '_ {
-        self.graph.edges_directed(NodeIndex::new(id.0), direction).map(move |edge| {
-            StageId(if direction == Direction::Incoming { edge.source() } else { edge.target() }.index())
-        })
+        self.graph
+            .edges_directed(NodeIndex::new(id.0), direction)
+            .map(move |edge| {
+                StageId(
+                    if direction == Direction::Incoming {
+                        edge.source()
+                    } else {
+                        edge.target()
+                    }
+                    .index(),
+                )
+            })
     }
 
     /// The stages and all that they wait for, in order.
@@ -80,23 +89,35 @@ impl Graph {
                 stack.extend(self.neighbours(id, direction));
             }
         }
-        self.order.iter().copied().filter(|id| wanted[id.0]).collect()
+        self.order
+            .iter()
+            .copied()
+            .filter(|id| wanted[id.0])
+            .collect()
     }
 }
 
 /// The stages that `id` reads from, with where it says so.
 fn upstream_of(flow: &Flow, id: StageId) -> impl Iterator<Item = (StageId, Span)> + '_ {
-    flow.stage(id).inputs.values().flat_map(|input| &input.sources).filter_map(|source| match &source.kind {
-        SourceKind::Output { stage, .. } => Some((*stage, source.span)),
-        _ => None,
-    })
+    flow.stage(id)
+        .inputs
+        .values()
+        .flat_map(|input| &input.sources)
+        .filter_map(|source| match &source.kind {
+            SourceKind::Output { stage, .. } => Some((*stage, source.span)),
+            _ => None,
+        })
 }
 
 /// Kahn's order, taking the earliest stage of the file that is ready; `None` if there is a cycle.
 fn order(graph: &DiGraph<StageId, (), usize>) -> Option<Vec<StageId>> {
-    let mut waiting: Vec<usize> =
-        graph.node_indices().map(|node| graph.edges_directed(node, Direction::Incoming).count()).collect();
-    let mut ready: BTreeSet<usize> = (0..waiting.len()).filter(|node| waiting[*node] == 0).collect();
+    let mut waiting: Vec<usize> = graph
+        .node_indices()
+        .map(|node| graph.edges_directed(node, Direction::Incoming).count())
+        .collect();
+    let mut ready: BTreeSet<usize> = (0..waiting.len())
+        .filter(|node| waiting[*node] == 0)
+        .collect();
     let mut order = Vec::with_capacity(waiting.len());
     while let Some(node) = ready.pop_first() {
         order.push(StageId(node));
@@ -115,33 +136,53 @@ fn cycles(flow: &Flow, graph: &DiGraph<StageId, (), usize>) -> Vec<Fault> {
     let mut faults = Vec::new();
     for knot in petgraph::algo::tarjan_scc(graph) {
         let members: BTreeSet<usize> = knot.iter().map(|node| node.index()).collect();
-        let Some(first) = members.first().copied() else { continue };
+        let Some(first) = members.first().copied() else {
+            continue;
+        };
         let own = graph.contains_edge(NodeIndex::new(first), NodeIndex::new(first));
         if members.len() == 1 && !own {
             continue;
         }
         let path = around(graph, first, &members);
-        let mut names: Vec<&str> = path.iter().map(|node| flow.stages[*node].name.as_str()).collect();
+        let mut names: Vec<&str> = path
+            .iter()
+            .map(|node| flow.stages[*node].name.as_str())
+            .collect();
         if names.len() > 40 {
             names.splice(20..names.len() - 20, ["…"]);
         }
-        let last = path.get(path.len().saturating_sub(2)).copied().unwrap_or(first);
+        let last = path
+            .get(path.len().saturating_sub(2))
+            .copied()
+            .unwrap_or(first);
         let span = upstream_of(flow, StageId(first))
             .find(|(stage, _)| stage.0 == last)
             .map_or(flow.stages[first].span, |(_, span)| span);
-        faults.push(Fault::new(span, format!("stages wait for each other: {}", names.join(" → ")))
-            .hint("an input must come from a stage that does not need this one"));
+        faults.push(
+            Fault::new(
+                span,
+                format!("stages wait for each other: {}", names.join(" → ")),
+            )
+            .hint("an input must come from a stage that does not need this one"),
+        );
     }
     faults.sort_by_key(|fault| fault.span);
     faults
 }
 
 /// The shortest way from `first` back to itself.
-fn around(graph: &DiGraph<StageId, (), usize>, first: usize, members: &BTreeSet<usize>) -> Vec<usize> {
+fn around(
+    graph: &DiGraph<StageId, (), usize>,
+    first: usize,
+    members: &BTreeSet<usize>,
+) -> Vec<usize> {
     let mut came_from = std::collections::HashMap::new();
     let mut queue = std::collections::VecDeque::from([first]);
     while let Some(node) = queue.pop_front() {
-        for next in graph.neighbors(NodeIndex::new(node)).map(|next| next.index()) {
+        for next in graph
+            .neighbors(NodeIndex::new(node))
+            .map(|next| next.index())
+        {
             if next == first {
                 let mut path = vec![first];
                 let mut at = node;
@@ -192,7 +233,10 @@ pub fn targets(flow: &Flow, words: &[String]) -> Result<Vec<StageId>, UnknownTar
                 .chain(flow.groups.keys().map(String::as_str))
                 .chain(flow.aliases.keys().map(String::as_str));
             let suggestion = nearest(word, known).map(str::to_string);
-            return Err(UnknownTarget { name: word.clone(), suggestion });
+            return Err(UnknownTarget {
+                name: word.clone(),
+                suggestion,
+            });
         }
     }
     Ok(chosen.into_iter().collect())

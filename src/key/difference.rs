@@ -62,14 +62,30 @@ pub struct Reason {
 
 impl Reason {
     pub fn new(kind: ReasonKind, subject: impl Into<String>, old: Json, new: Json) -> Reason {
-        Reason { kind, subject: subject.into(), path: None, old, new, via: Vec::new() }
+        Reason {
+            kind,
+            subject: subject.into(),
+            path: None,
+            old,
+            new,
+            via: Vec::new(),
+        }
     }
 }
 
 /// Everything in which two pre-images differ. `path` holds the path as the stage sees it; the caller knows the source.
 pub fn difference(old: &Preimage, new: &Preimage) -> Vec<Reason> {
     // Both are taken apart whole, so that a new field must be decided here.
-    let Preimage { format: _, runs: old_runs, params, flow, env, inputs, outputs, platform } = old;
+    let Preimage {
+        format: _,
+        runs: old_runs,
+        params,
+        flow,
+        env,
+        inputs,
+        outputs,
+        platform,
+    } = old;
     let mut reasons = Vec::new();
     inputs_difference(inputs, &new.inputs, &mut reasons);
     params_difference(params, &new.params, "", &mut reasons);
@@ -77,20 +93,37 @@ pub fn difference(old: &Preimage, new: &Preimage) -> Vec<Reason> {
     runs_difference(old_runs, &new.runs, &mut reasons);
     for name in names(env, &new.env) {
         let (before, after) = (env.get(name), new.env.get(name));
-        if before.cloned().flatten() != after.cloned().flatten() || before.is_some() != after.is_some() {
-            let json = |value: Option<&Option<String>>| value.cloned().flatten().map_or(Json::Null, Json::from);
-            reasons.push(Reason::new(ReasonKind::EnvChanged, name, json(before), json(after)));
+        if before.cloned().flatten() != after.cloned().flatten()
+            || before.is_some() != after.is_some()
+        {
+            let json = |value: Option<&Option<String>>| {
+                value.cloned().flatten().map_or(Json::Null, Json::from)
+            };
+            reasons.push(Reason::new(
+                ReasonKind::EnvChanged,
+                name,
+                json(before),
+                json(after),
+            ));
         }
     }
     outputs_difference(outputs, &new.outputs, &mut reasons);
     if *platform != new.platform {
         let json = |value: &Option<String>| value.clone().map_or(Json::Null, Json::from);
-        reasons.push(Reason::new(ReasonKind::EnvChanged, "platform", json(platform), json(&new.platform)));
+        reasons.push(Reason::new(
+            ReasonKind::EnvChanged,
+            "platform",
+            json(platform),
+            json(&new.platform),
+        ));
     }
     reasons
 }
 
-fn names<'a, T>(old: &'a BTreeMap<String, T>, new: &'a BTreeMap<String, T>) -> BTreeSet<&'a String> {
+fn names<'a, T>(
+    old: &'a BTreeMap<String, T>,
+    new: &'a BTreeMap<String, T>,
+) -> BTreeSet<&'a String> {
     old.keys().chain(new.keys()).collect()
 }
 
@@ -99,19 +132,31 @@ fn inputs_difference(
     new: &BTreeMap<String, InputContent>,
     reasons: &mut Vec<Reason>,
 ) {
-    let nothing = InputContent { many: false, files: BTreeMap::new() };
+    let nothing = InputContent {
+        many: false,
+        files: BTreeMap::new(),
+    };
     for name in names(old, new) {
-        let (before, after) = (old.get(name).unwrap_or(&nothing), new.get(name).unwrap_or(&nothing));
+        let (before, after) = (
+            old.get(name).unwrap_or(&nothing),
+            new.get(name).unwrap_or(&nothing),
+        );
         if before == after {
             continue;
         }
         let single = |content: &InputContent| content.files.len() == 1 && !content.many;
         if single(before) && single(after) {
-            let (Some((_, old)), Some((path, new))) = (before.files.iter().next(), after.files.iter().next()) else {
+            let (Some((_, old)), Some((path, new))) =
+                (before.files.iter().next(), after.files.iter().next())
+            else {
                 continue;
             };
-            let mut reason =
-                Reason::new(ReasonKind::InputChanged, name, Json::from(old.as_str()), Json::from(new.as_str()));
+            let mut reason = Reason::new(
+                ReasonKind::InputChanged,
+                name,
+                Json::from(old.as_str()),
+                Json::from(new.as_str()),
+            );
             reason.path = Some(path.clone());
             reasons.push(reason);
             continue;
@@ -125,7 +170,9 @@ fn inputs_difference(
                 (None, _) => ReasonKind::InputAdded,
                 (_, None) => ReasonKind::InputRemoved,
             };
-            let json = |digest: Option<&String>| digest.map_or(Json::Null, |digest| Json::from(digest.as_str()));
+            let json = |digest: Option<&String>| {
+                digest.map_or(Json::Null, |digest| Json::from(digest.as_str()))
+            };
             let mut reason = Reason::new(kind, name, json(old), json(new));
             reason.path = Some(path.clone());
             reasons.push(reason);
@@ -168,7 +215,11 @@ fn runs_difference(old: &Runs, new: &Runs, reasons: &mut Vec<Reason>) {
     match (old, new) {
         (
             Runs::Plugin { id, digest, tools },
-            Runs::Plugin { id: new_id, digest: new_digest, tools: new_tools },
+            Runs::Plugin {
+                id: new_id,
+                digest: new_digest,
+                tools: new_tools,
+            },
         ) if id == new_id => {
             if digest != new_digest {
                 reasons.push(Reason::new(
@@ -182,20 +233,32 @@ fn runs_difference(old: &Runs, new: &Runs, reasons: &mut Vec<Reason>) {
         }
         (
             Runs::Wrapper { name, files, tools },
-            Runs::Wrapper { name: new_name, files: new_files, tools: new_tools },
+            Runs::Wrapper {
+                name: new_name,
+                files: new_files,
+                tools: new_tools,
+            },
         ) if name == new_name => {
             for file in names(files, new_files) {
                 let (before, after) = (files.get(file), new_files.get(file));
                 if before != after {
-                    let json = |digest: Option<&String>| digest.map_or(Json::Null, |digest| Json::from(digest.as_str()));
-                    let mut reason = Reason::new(ReasonKind::PluginChanged, name, json(before), json(after));
+                    let json = |digest: Option<&String>| {
+                        digest.map_or(Json::Null, |digest| Json::from(digest.as_str()))
+                    };
+                    let mut reason =
+                        Reason::new(ReasonKind::PluginChanged, name, json(before), json(after));
                     reason.path = Some(format!("tool-wrappers/{name}/{file}"));
                     reasons.push(reason);
                 }
             }
             tools_difference(tools, new_tools, reasons);
         }
-        _ => reasons.push(Reason::new(ReasonKind::CommandChanged, "run", shown(old), shown(new))),
+        _ => reasons.push(Reason::new(
+            ReasonKind::CommandChanged,
+            "run",
+            shown(old),
+            shown(new),
+        )),
     }
 }
 
@@ -224,7 +287,12 @@ fn tools_difference(
             Some(tool) if same_version => Json::from(tool.digest.as_str()),
             Some(tool) => Json::from(tool.version.as_str()),
         };
-        reasons.push(Reason::new(ReasonKind::ToolChanged, name, json(before), json(after)));
+        reasons.push(Reason::new(
+            ReasonKind::ToolChanged,
+            name,
+            json(before),
+            json(after),
+        ));
     }
 }
 
@@ -244,6 +312,11 @@ fn outputs_difference(
             Some(place) if same_path => place.digest.clone().map_or(Json::Null, Json::from),
             Some(place) => Json::from(place.path.as_str()),
         };
-        reasons.push(Reason::new(ReasonKind::OutputsChanged, name, json(before), json(after)));
+        reasons.push(Reason::new(
+            ReasonKind::OutputsChanged,
+            name,
+            json(before),
+            json(after),
+        ));
     }
 }

@@ -48,8 +48,16 @@ pub enum Runs {
     /// A line of shell with values put in.
     Shell(String),
     Argv(Vec<String>),
-    Plugin { id: String, digest: String, tools: BTreeMap<String, ToolIdentity> },
-    Wrapper { name: String, files: BTreeMap<String, String>, tools: BTreeMap<String, ToolIdentity> },
+    Plugin {
+        id: String,
+        digest: String,
+        tools: BTreeMap<String, ToolIdentity>,
+    },
+    Wrapper {
+        name: String,
+        files: BTreeMap<String, String>,
+        tools: BTreeMap<String, ToolIdentity>,
+    },
 }
 
 /// An external program as far as results depend on it.
@@ -89,7 +97,11 @@ impl fmt::Display for ActionKey {
 impl Preimage {
     /// The key: BLAKE3 over the canonical text.
     pub fn key(&self) -> ActionKey {
-        ActionKey(blake3::hash(self.canonical().as_bytes()).to_hex().to_string())
+        ActionKey(
+            blake3::hash(self.canonical().as_bytes())
+                .to_hex()
+                .to_string(),
+        )
     }
 
     /// JSON with sorted keys and without blanks.

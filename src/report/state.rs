@@ -48,7 +48,12 @@ pub struct StageStatus {
 }
 
 /// The states of all planned stages, in the plan's order of the flow file.
-pub fn states(project: &Project, state: &State, plan: &Plan, order: &[StageId]) -> Vec<StageStatus> {
+pub fn states(
+    project: &Project,
+    state: &State,
+    plan: &Plan,
+    order: &[StageId],
+) -> Vec<StageStatus> {
     let running = running_stages(project);
     let mut explainer = Explainer::new(project, state, plan);
     let mut found: HashMap<StageId, StageState> = HashMap::new();
@@ -59,14 +64,18 @@ pub fn states(project: &Project, state: &State, plan: &Plan, order: &[StageId]) 
         let verdict = plan.get(id);
         let history = state.history(&stage.name);
         let blocked = project.graph.upstream(*id).any(|from| {
-            matches!(found.get(&from), Some(StageState::Failed | StageState::Blocked | StageState::ToolMissing))
-                || gate_holds_back(project, plan, from)
+            matches!(
+                found.get(&from),
+                Some(StageState::Failed | StageState::Blocked | StageState::ToolMissing)
+            ) || gate_holds_back(project, plan, from)
         });
         let word = if running.contains(&stage.name) {
             StageState::Running
         } else if matches!(verdict, Some(Verdict::Fresh { .. })) {
             StageState::Fresh
-        } else if matches!(verdict, Some(Verdict::Problem(Problem::Missing(_)))) || program_missing(project, *id) {
+        } else if matches!(verdict, Some(Verdict::Problem(Problem::Missing(_))))
+            || program_missing(project, *id)
+        {
             StageState::ToolMissing
         } else if history.is_some_and(|history| history.failure.is_some()) {
             StageState::Failed
@@ -78,7 +87,11 @@ pub fn states(project: &Project, state: &State, plan: &Plan, order: &[StageId]) 
             StageState::Stale
         };
         found.insert(*id, word);
-        statuses.push(StageStatus { id: *id, state: word, reasons });
+        statuses.push(StageStatus {
+            id: *id,
+            state: word,
+            reasons,
+        });
     }
     statuses
 }
@@ -87,7 +100,9 @@ pub fn states(project: &Project, state: &State, plan: &Plan, order: &[StageId]) 
 fn gate_holds_back(project: &Project, plan: &Plan, id: StageId) -> bool {
     match plan.get(&id) {
         Some(Verdict::Fresh { action, .. }) => {
-            judge(&project.flow.stage(id).gates, &action.metrics).iter().any(|gate| !gate.continues)
+            judge(&project.flow.stage(id).gates, &action.metrics)
+                .iter()
+                .any(|gate| !gate.continues)
         }
         _ => false,
     }
@@ -96,16 +111,18 @@ fn gate_holds_back(project: &Project, plan: &Plan, id: StageId) -> bool {
 /// Whether an argument list names a program that is not there. Its key does not depend on that.
 fn program_missing(project: &Project, id: StageId) -> bool {
     match &project.flow.stage(id).body {
-        Body::Argv(words) => words
-            .first()
-            .is_some_and(|word| word.literal && !word.text.contains('/') && project.tools.find(&word.text).is_none()),
+        Body::Argv(words) => words.first().is_some_and(|word| {
+            word.literal && !word.text.contains('/') && project.tools.find(&word.text).is_none()
+        }),
         _ => false,
     }
 }
 
 /// Stages that a living run has started and not finished.
 fn running_stages(project: &Project) -> HashSet<String> {
-    let Some(run) = holder(project.store.root()).and_then(|holder| holder.run) else { return HashSet::new() };
+    let Some(run) = holder(project.store.root()).and_then(|holder| holder.run) else {
+        return HashSet::new();
+    };
     let mut running = HashSet::new();
     for event in read_journal(&project.store.runs().join(run)) {
         match event {

@@ -20,7 +20,12 @@ pub struct Explainer<'a> {
 
 impl<'a> Explainer<'a> {
     pub fn new(project: &'a Project, state: &'a State, plan: &'a Plan) -> Self {
-        Explainer { project, state, plan, known: HashMap::new() }
+        Explainer {
+            project,
+            state,
+            plan,
+            known: HashMap::new(),
+        }
     }
 
     /// Every reason for running the stage; none exactly if its result for today's content is there.
@@ -43,11 +48,21 @@ impl<'a> Explainer<'a> {
         let history = self.state.history(name);
         let mut reasons = Vec::new();
         if history.is_some_and(|history| history.invalidated) {
-            reasons.push(Reason::new(ReasonKind::Invalidated, name, Json::Null, Json::Null));
+            reasons.push(Reason::new(
+                ReasonKind::Invalidated,
+                name,
+                Json::Null,
+                Json::Null,
+            ));
         }
         if let Some(failure) = history.and_then(|history| history.failure.as_ref()) {
             let message = Json::from(failure.message.as_str());
-            reasons.push(Reason::new(ReasonKind::FailedLastTime, name, Json::Null, message));
+            reasons.push(Reason::new(
+                ReasonKind::FailedLastTime,
+                name,
+                Json::Null,
+                message,
+            ));
         }
         let last = history.and_then(|history| history.last());
         match last.and_then(|good| Some((good, self.project.store.action(&good.key)?))) {
@@ -57,7 +72,12 @@ impl<'a> Explainer<'a> {
             }
             None => {
                 if reasons.is_empty() {
-                    reasons.push(Reason::new(ReasonKind::NeverRan, name, Json::Null, Json::Null));
+                    reasons.push(Reason::new(
+                        ReasonKind::NeverRan,
+                        name,
+                        Json::Null,
+                        Json::Null,
+                    ));
                 }
                 self.missing_tool(id, None, &mut reasons);
             }
@@ -72,12 +92,16 @@ impl<'a> Explainer<'a> {
     /// Differences from the last result, with inputs that are not known yet taken as they were.
     fn own(&self, id: StageId, good: &Good, old: &Preimage, reasons: &mut Vec<Reason>) {
         let resolved = match self.plan.get(&id) {
-            Some(Verdict::Run { resolved } | Verdict::Fresh { resolved, .. }) => Some(Resolved::clone(resolved)),
+            Some(Verdict::Run { resolved } | Verdict::Fresh { resolved, .. }) => {
+                Some(Resolved::clone(resolved))
+            }
             Some(Verdict::Problem(_)) => {
                 self.missing_tool(id, Some(old), reasons);
                 None
             }
-            _ => resolve(self.project, id, &|from| self.action(from), Some(old)).ok().flatten(),
+            _ => resolve(self.project, id, &|from| self.action(from), Some(old))
+                .ok()
+                .flatten(),
         };
         if let Some(resolved) = resolved {
             reasons.extend(self.compare(id, good, old, &resolved, &mut HashSet::new()));
@@ -96,9 +120,9 @@ impl<'a> Explainer<'a> {
         match self.plan.get(&id) {
             Some(Verdict::Problem(Problem::Missing(missing))) => {
                 let version = old.and_then(|old| match &old.runs {
-                    Runs::Plugin { tools, .. } | Runs::Wrapper { tools, .. } => {
-                        tools.get(&missing.program).map(|tool| Json::from(tool.version.as_str()))
-                    }
+                    Runs::Plugin { tools, .. } | Runs::Wrapper { tools, .. } => tools
+                        .get(&missing.program)
+                        .map(|tool| Json::from(tool.version.as_str())),
                     _ => None,
                 });
                 reasons.push(Reason::new(
@@ -109,7 +133,12 @@ impl<'a> Explainer<'a> {
                 ));
             }
             Some(Verdict::Problem(Problem::Input(message))) => {
-                reasons.push(Reason::new(ReasonKind::InputChanged, message, Json::Null, Json::Null));
+                reasons.push(Reason::new(
+                    ReasonKind::InputChanged,
+                    message,
+                    Json::Null,
+                    Json::Null,
+                ));
             }
             _ => {}
         }
@@ -148,7 +177,10 @@ impl<'a> Explainer<'a> {
             }
         }
         if found.is_empty() && template_changed && *old != new.preimage {
-            let (old, new) = (template_json(good.template.as_deref()), template_json(new.template.as_deref()));
+            let (old, new) = (
+                template_json(good.template.as_deref()),
+                template_json(new.template.as_deref()),
+            );
             found.push(Reason::new(ReasonKind::CommandChanged, "run", old, new));
         }
         found
@@ -164,7 +196,10 @@ impl<'a> Explainer<'a> {
         found: &mut Vec<Reason>,
     ) {
         let staged = reason.path.clone().unwrap_or_default();
-        let part = new.staged.iter().find(|part| part.input == reason.subject && part.path == staged);
+        let part = new
+            .staged
+            .iter()
+            .find(|part| part.input == reason.subject && part.path == staged);
         match part.map(|part| &part.from) {
             Some(StagedFrom::Source(path)) => {
                 reason.path = Some(crate::store::show_path(path));
@@ -214,13 +249,18 @@ impl<'a> Explainer<'a> {
         if !seen.insert(old.clone()) {
             return Vec::new();
         }
-        let Some(Verdict::Fresh { resolved, .. } | Verdict::Run { resolved }) = self.plan.get(&id) else {
+        let Some(Verdict::Fresh { resolved, .. } | Verdict::Run { resolved }) = self.plan.get(&id)
+        else {
             return Vec::new();
         };
         let name = &self.project.flow.stage(id).name;
-        let Some(action) = self.project.store.action(old) else { return Vec::new() };
+        let Some(action) = self.project.store.action(old) else {
+            return Vec::new();
+        };
         let history = self.state.history(name);
-        let good = history.and_then(|history| history.good.iter().find(|good| good.key == *old)).cloned();
+        let good = history
+            .and_then(|history| history.good.iter().find(|good| good.key == *old))
+            .cloned();
         let good = good.unwrap_or_else(|| Good {
             key: old.clone(),
             run: action.run.clone(),
@@ -235,7 +275,9 @@ impl<'a> Explainer<'a> {
         let mut will_run = Vec::new();
         for input in self.project.flow.stage(id).inputs.values() {
             for source in &input.sources {
-                let SourceKind::Output { stage, output } = &source.kind else { continue };
+                let SourceKind::Output { stage, output } = &source.kind else {
+                    continue;
+                };
                 if matches!(self.plan.get(stage), Some(Verdict::Fresh { .. })) {
                     continue;
                 }
@@ -251,12 +293,16 @@ impl<'a> Explainer<'a> {
                             | ReasonKind::UpstreamWillRun
                     )
                 });
-                for mut root in roots.into_iter().filter(|root| root.kind != ReasonKind::UpstreamWillRun) {
+                for mut root in roots
+                    .into_iter()
+                    .filter(|root| root.kind != ReasonKind::UpstreamWillRun)
+                {
                     root.via.push(via.clone());
                     reasons.push(root);
                 }
                 if !rooted {
-                    let mut reason = Reason::new(ReasonKind::UpstreamWillRun, name, Json::Null, Json::Null);
+                    let mut reason =
+                        Reason::new(ReasonKind::UpstreamWillRun, name, Json::Null, Json::Null);
                     reason.via = vec![via];
                     will_run.push(reason);
                 }
@@ -269,7 +315,9 @@ impl<'a> Explainer<'a> {
 fn template_json(template: Option<&str>) -> Json {
     match template {
         None => Json::Null,
-        Some(text) if text.starts_with("[\"") => serde_json::from_str(text).unwrap_or_else(|_| Json::from(text)),
+        Some(text) if text.starts_with("[\"") => {
+            serde_json::from_str(text).unwrap_or_else(|_| Json::from(text))
+        }
         Some(text) => Json::from(text),
     }
 }
@@ -280,8 +328,16 @@ fn distinct(reasons: Vec<Reason>) -> Vec<Reason> {
     reasons
         .into_iter()
         .filter(|reason| {
-            let root = reason.via.first().map(|via| via.split('.').next().unwrap_or_default().to_string());
-            seen.insert((reason.kind, reason.subject.clone(), reason.path.clone(), root))
+            let root = reason
+                .via
+                .first()
+                .map(|via| via.split('.').next().unwrap_or_default().to_string());
+            seen.insert((
+                reason.kind,
+                reason.subject.clone(),
+                reason.path.clone(),
+                root,
+            ))
         })
         .collect()
 }
@@ -298,10 +354,16 @@ pub fn tell(reason: &Reason) -> String {
         other => other.to_string(),
     };
     let change = format!("{} → {}", short(&reason.old), short(&reason.new));
-    let path = reason.path.as_ref().map(|path| format!(" ({path})")).unwrap_or_default();
+    let path = reason
+        .path
+        .as_ref()
+        .map(|path| format!(" ({path})"))
+        .unwrap_or_default();
     let subject = &reason.subject;
     let text = match reason.kind {
-        ReasonKind::NeverRan if !reason.new.is_null() => format!("'{subject}' must be made again: {}", short(&reason.new)),
+        ReasonKind::NeverRan if !reason.new.is_null() => {
+            format!("'{subject}' must be made again: {}", short(&reason.new))
+        }
         ReasonKind::NeverRan => format!("'{subject}' never ran"),
         ReasonKind::InputChanged => format!("input '{subject}'{path} changed: {change}"),
         ReasonKind::InputAdded => format!("input '{subject}'{path} is new"),
@@ -309,12 +371,16 @@ pub fn tell(reason: &Reason) -> String {
         ReasonKind::ParamChanged => format!("parameter '{subject}' changed: {change}"),
         ReasonKind::CommandChanged => format!("the command changed: {change}"),
         ReasonKind::PluginChanged => format!("'{subject}'{path} changed: {change}"),
-        ReasonKind::ToolChanged if reason.new.is_null() => format!("the tool '{subject}' is missing"),
+        ReasonKind::ToolChanged if reason.new.is_null() => {
+            format!("the tool '{subject}' is missing")
+        }
         ReasonKind::ToolChanged => format!("the tool '{subject}' changed: {change}"),
         ReasonKind::EnvChanged => format!("variable '{subject}' changed: {change}"),
         ReasonKind::OutputsChanged => format!("output '{subject}' changed: {change}"),
         ReasonKind::Invalidated => format!("'{subject}' was invalidated"),
-        ReasonKind::FailedLastTime => format!("'{subject}' failed last time: {}", short(&reason.new)),
+        ReasonKind::FailedLastTime => {
+            format!("'{subject}' failed last time: {}", short(&reason.new))
+        }
         ReasonKind::UpstreamWillRun => format!("'{subject}' will run before it"),
     };
     if reason.via.is_empty() || reason.kind == ReasonKind::UpstreamWillRun {

@@ -49,12 +49,18 @@ const TAIL: &str = "\n}\n";
 impl Store {
     pub fn action_path(&self, key: &ActionKey) -> PathBuf {
         let (head, tail) = key.0.split_at_checked(2).unwrap_or(("00", &key.0));
-        self.root.join("actions").join(head).join(format!("{tail}.json"))
+        self.root
+            .join("actions")
+            .join(head)
+            .join(format!("{tail}.json"))
     }
 
     /// The action of a key, if there is one that is whole.
     pub fn action(&self, key: &ActionKey) -> Option<Arc<Action>> {
-        let mut known = self.actions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self
+            .actions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(found) = known.get(key) {
             return found.clone();
         }
@@ -65,8 +71,13 @@ impl Store {
 
     /// Takes an action as read.
     pub fn know(&self, action: Action) {
-        let mut known = self.actions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.entry(action.key.clone()).or_insert_with(|| Some(Arc::new(action)));
+        let mut known = self
+            .actions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        known
+            .entry(action.key.clone())
+            .or_insert_with(|| Some(Arc::new(action)));
     }
 
     fn read_action(&self, key: &ActionKey) -> Option<Action> {
@@ -77,7 +88,10 @@ impl Store {
     /// Drops an action, so that its stage runs again.
     pub fn drop_action(&self, key: &ActionKey) {
         let _ = std::fs::remove_file(self.action_path(key));
-        self.actions.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(key.clone(), None);
+        self.actions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(key.clone(), None);
     }
 
     /// Records a result. All its objects are in the store and synced before this.
@@ -86,17 +100,28 @@ impl Store {
     /// The cache cannot be written.
     pub fn record(&self, action: Action) -> Result<Arc<Action>, StoreError> {
         let path = self.action_path(&action.key);
-        let body = serde_json::to_string_pretty(&action).map_err(|error| StoreError::Other(error.to_string()))?;
-        let text = format!("{HEAD}{}{MIDDLE}{body}{TAIL}", blake3::hash(body.as_bytes()).to_hex());
+        let body = serde_json::to_string_pretty(&action)
+            .map_err(|error| StoreError::Other(error.to_string()))?;
+        let text = format!(
+            "{HEAD}{}{MIDDLE}{body}{TAIL}",
+            blake3::hash(body.as_bytes()).to_hex()
+        );
         self.write_synced(&path, text.as_bytes())?;
         let action = Arc::new(action);
-        let mut known = self.actions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self
+            .actions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         known.insert(action.key.clone(), Some(action.clone()));
         Ok(action)
     }
 
     /// Writes a whole file or none.
-    pub(super) fn write_synced(&self, path: &std::path::Path, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn write_synced(
+        &self,
+        path: &std::path::Path,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
         use std::io::Write;
         let temporary = self.temporary();
         let folder = path.parent().unwrap_or(&self.root);
@@ -118,9 +143,17 @@ impl Store {
     /// Keys of all action files.
     pub fn action_keys(&self) -> Vec<ActionKey> {
         let mut keys = Vec::new();
-        for folder in std::fs::read_dir(self.root.join("actions")).into_iter().flatten().flatten() {
+        for folder in std::fs::read_dir(self.root.join("actions"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let head = folder.file_name().to_string_lossy().into_owned();
-            for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            for file in std::fs::read_dir(folder.path())
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 let name = file.file_name().to_string_lossy().into_owned();
                 if let Some(tail) = name.strip_suffix(".json") {
                     keys.push(ActionKey(format!("{head}{tail}")));

@@ -39,7 +39,12 @@ pub fn collect_garbage(
                     needed.insert(record.digest);
                     if record.kind == Kind::Directory {
                         if let Ok(tree) = store.tree(&record.digest) {
-                            needed.extend(tree.entries.iter().filter_map(TreeEntry::file).map(|(digest, _)| digest));
+                            needed.extend(
+                                tree.entries
+                                    .iter()
+                                    .filter_map(TreeEntry::file)
+                                    .map(|(digest, _)| digest),
+                            );
                         }
                     }
                 }
@@ -51,9 +56,17 @@ pub fn collect_garbage(
             store.drop_action(&key);
         }
     }
-    for folder in std::fs::read_dir(store.root().join("objects")).into_iter().flatten().flatten() {
+    for folder in std::fs::read_dir(store.root().join("objects"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let head = folder.file_name().to_string_lossy().into_owned();
-        for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(folder.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let name = format!("{head}{}", file.file_name().to_string_lossy());
             let digest = Digest::parse(&name);
             if digest.is_some_and(|digest| needed.contains(&digest)) {

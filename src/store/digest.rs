@@ -30,7 +30,9 @@ impl Digest {
     /// Reads `b3:…` or bare hexadecimal digits.
     pub fn parse(text: &str) -> Option<Digest> {
         let hex = text.strip_prefix("b3:").unwrap_or(text);
-        blake3::Hash::from_hex(hex).ok().map(|hash| Digest(*hash.as_bytes()))
+        blake3::Hash::from_hex(hex)
+            .ok()
+            .map(|hash| Digest(*hash.as_bytes()))
     }
 }
 
@@ -55,7 +57,8 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Digest::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("'{text}' is no digest")))
+        Digest::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("'{text}' is no digest")))
     }
 }
 
@@ -81,7 +84,11 @@ pub fn hash_file(kind: Kind, path: &Path) -> std::io::Result<Digest> {
 }
 
 /// Reads all of `from`, writes it to `to` if given, and returns the digest.
-pub fn copy_hashed(kind: Kind, from: &mut impl Read, mut to: Option<&mut std::fs::File>) -> std::io::Result<Digest> {
+pub fn copy_hashed(
+    kind: Kind,
+    from: &mut impl Read,
+    mut to: Option<&mut std::fs::File>,
+) -> std::io::Result<Digest> {
     use std::io::Write;
     let mut hasher = hasher(kind);
     let mut buffer = vec![0u8; 128 << 10];

@@ -36,7 +36,14 @@ fn open(path: &Path) -> Result<File, StoreError> {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::io(folder, error))?;
     }
     super::make_way(path).map_err(|error| StoreError::io(path, error))?;
-    let options = || std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let options = || {
+        std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+    };
     options().map_err(|error| StoreError::io(path, error))
 }
 
@@ -63,7 +70,10 @@ impl Lock {
 
     /// Tells others which run is going on.
     pub fn tell(&mut self, run: Option<&str>) {
-        let holder = Holder { pid: i32::try_from(std::process::id()).unwrap_or(0), run: run.map(str::to_string) };
+        let holder = Holder {
+            pid: i32::try_from(std::process::id()).unwrap_or(0),
+            run: run.map(str::to_string),
+        };
         let text = serde_json::to_string(&holder).unwrap_or_default();
         let write = |file: &mut File| -> std::io::Result<()> {
             file.rewind()?;
@@ -77,13 +87,19 @@ impl Lock {
 
 /// The process that holds the lock now, without taking or disturbing it.
 pub fn holder(root: &Path) -> Option<Holder> {
-    let mut file = std::fs::OpenOptions::new().read(true).write(true).open(root.join("lock")).ok()?;
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(root.join("lock"))
+        .ok()?;
     let wanted = rustix::process::Flock::from(rustix::process::FlockType::WriteLock);
     let held = rustix::process::fcntl_getlk(&file, &wanted).ok()??;
     let pid = held.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
     let mut text = String::new();
     let _ = file.read_to_string(&mut text);
     let told: Option<Holder> = serde_json::from_str(&text).ok();
-    let run = told.filter(|told| told.pid == pid || pid == 0).and_then(|told| told.run);
+    let run = told
+        .filter(|told| told.pid == pid || pid == 0)
+        .and_then(|told| told.run);
     Some(Holder { pid, run })
 }

@@ -27,9 +27,14 @@ struct MemoEntry {
 
 fn file_of(store: &Store, key: &ActionKey) -> Option<(u64, i64)> {
     let found = store.action_path(key).metadata().ok()?;
-    Some((found.len(), found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec())))
+    Some((
+        found.len(),
+        found
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(found.mtime_nsec()),
+    ))
 }
-
 
 pub struct Memo {
     tree: sled::Db,
@@ -42,7 +47,13 @@ impl Memo {
     /// The cache folder cannot be written.
     pub fn open(store: &Store) -> Result<Memo, StoreError> {
         let path: PathBuf = store.root().join("memo");
-        let open = || sled::Config::new().path(&path).cache_capacity(16 << 20).flush_every_ms(None).open();
+        let open = || {
+            sled::Config::new()
+                .path(&path)
+                .cache_capacity(16 << 20)
+                .flush_every_ms(None)
+                .open()
+        };
         let (tree, lost) = match open() {
             Ok(tree) => {
                 let lost = !tree.was_recovered();
@@ -50,7 +61,12 @@ impl Memo {
             }
             Err(_) => {
                 remove_all(&path).map_err(|error| StoreError::io(&path, error))?;
-                (open().map_err(|error| StoreError::Other(format!("{}: {error}", path.display())))?, true)
+                (
+                    open().map_err(|error| {
+                        StoreError::Other(format!("{}: {error}", path.display()))
+                    })?,
+                    true,
+                )
             }
         };
         let memo = Memo { tree };
@@ -67,8 +83,25 @@ impl Memo {
     /// Adds an action. A failure only costs time later, as the action file is asked then.
     pub fn insert(&self, store: &Store, action: &Action) {
         let file = file_of(store, &action.key);
-        let Action { key: _, stage, run, outputs, metrics, measured, log, preimage: _ } = action.clone();
-        let entry = MemoEntry { stage, run, outputs, metrics, measured, log, file };
+        let Action {
+            key: _,
+            stage,
+            run,
+            outputs,
+            metrics,
+            measured,
+            log,
+            preimage: _,
+        } = action.clone();
+        let entry = MemoEntry {
+            stage,
+            run,
+            outputs,
+            metrics,
+            measured,
+            log,
+            file,
+        };
         if let Ok(bytes) = serde_json::to_vec(&entry) {
             if let Err(error) = self.tree.insert(action.key.0.as_bytes(), bytes) {
                 tracing::warn!("memo: {error}");
@@ -79,8 +112,25 @@ impl Memo {
     /// The action of a pre-image whose file is there, without reading that file.
     pub fn get(&self, store: &Store, preimage: &Preimage, key: &ActionKey) -> Option<Action> {
         let bytes = self.tree.get(key.0.as_bytes()).ok()??;
-        let MemoEntry { stage, run, outputs, metrics, measured, log, file } = serde_json::from_slice(&bytes).ok()?;
-        let action = Action { key: key.clone(), stage, run, outputs, metrics, measured, log, preimage: preimage.clone() };
+        let MemoEntry {
+            stage,
+            run,
+            outputs,
+            metrics,
+            measured,
+            log,
+            file,
+        } = serde_json::from_slice(&bytes).ok()?;
+        let action = Action {
+            key: key.clone(),
+            stage,
+            run,
+            outputs,
+            metrics,
+            measured,
+            log,
+            preimage: preimage.clone(),
+        };
         (file.is_some() && file == file_of(store, key)).then_some(action)
     }
 

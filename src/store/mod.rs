@@ -46,14 +46,20 @@ use crate::key::ActionKey;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the cache cannot be used: {path}: {source}", path = path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the cache cannot be used: {0}")]
     Other(String),
 }
 
 impl StoreError {
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> StoreError {
-        StoreError::Io { path: path.as_ref().to_path_buf(), source }
+        StoreError::Io {
+            path: path.as_ref().to_path_buf(),
+            source,
+        }
     }
 }
 
@@ -124,7 +130,9 @@ impl Store {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.root.join("tmp").join(format!("{}-{next}", std::process::id()))
+        self.root
+            .join("tmp")
+            .join(format!("{}-{next}", std::process::id()))
     }
 }
 
@@ -159,7 +167,10 @@ pub fn remove_all(path: &Path) -> std::io::Result<()> {
         let _ = std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700));
         if let Ok(entries) = std::fs::read_dir(&folder) {
             folders.extend(
-                entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()),
+                entries
+                    .flatten()
+                    .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                    .map(|e| e.path()),
             );
         }
     }

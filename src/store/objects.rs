@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::digest::{copy_hashed, Digest, Kind};
 use super::tree::{decode_path, Content, Links, Tree, TreeEntry};
-use super::{make_folder, make_way, remove_all, sync_folder, tree, OutputRecord, Store, StoreError, TreeError};
+use super::{
+    make_folder, make_way, remove_all, sync_folder, tree, OutputRecord, Store, StoreError,
+    TreeError,
+};
 
 /// An object that is gone or is not what its name says.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,11 +24,17 @@ pub enum RestoreError {
     #[error(transparent)]
     Damaged(#[from] ObjectFault),
     #[error("{path}: {source}", path = path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> RestoreError + '_ {
-    move |source| RestoreError::Io { path: path.to_path_buf(), source }
+    move |source| RestoreError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 /// Whether restored content may be written to.
@@ -72,12 +81,20 @@ impl Store {
                 let each = tree.entries.len() <= 16;
                 for entry in &tree.entries {
                     if let Some((digest, kind)) = entry.file() {
-                        self.take_file(&path.join(decode_path(entry.path())), digest, kind, each, &mut folders)?;
+                        self.take_file(
+                            &path.join(decode_path(entry.path())),
+                            digest,
+                            kind,
+                            each,
+                            &mut folders,
+                        )?;
                     }
                 }
                 if !each {
-                    let folder = File::open(&self.root).map_err(|error| StoreError::io(&self.root, error))?;
-                    rustix::fs::syncfs(&folder).map_err(|error| StoreError::io(&self.root, error.into()))?;
+                    let folder = File::open(&self.root)
+                        .map_err(|error| StoreError::io(&self.root, error))?;
+                    rustix::fs::syncfs(&folder)
+                        .map_err(|error| StoreError::io(&self.root, error.into()))?;
                 }
                 let object = self.object_path(&content.digest);
                 if !self.is_object(&object, Kind::Directory, &content.digest) {
@@ -89,7 +106,11 @@ impl Store {
         for folder in folders {
             sync_folder(&folder).map_err(|error| StoreError::io(&folder, error))?;
         }
-        Ok(OutputRecord { digest: content.digest, kind: content.kind, bytes: content.bytes })
+        Ok(OutputRecord {
+            digest: content.digest,
+            kind: content.kind,
+            bytes: content.bytes,
+        })
     }
 
     fn take_file(
@@ -105,7 +126,11 @@ impl Store {
             return Ok(());
         }
         let folder = object.parent().unwrap_or(&self.root).to_path_buf();
-        let mode = if kind == Kind::Executable { 0o555 } else { 0o444 };
+        let mode = if kind == Kind::Executable {
+            0o555
+        } else {
+            0o444
+        };
         let store = || -> std::io::Result<()> {
             if !folder.is_dir() {
                 make_folder(&folder)?;
@@ -154,14 +179,26 @@ impl Store {
 
     /// The record of content with this digest, if all of it is in the store.
     pub fn find(&self, digest: &Digest, directory: bool) -> Option<OutputRecord> {
-        let kinds: &[Kind] = if directory { &[Kind::Directory] } else { &[Kind::File, Kind::Executable] };
+        let kinds: &[Kind] = if directory {
+            &[Kind::Directory]
+        } else {
+            &[Kind::File, Kind::Executable]
+        };
         let length = self.object_path(digest).metadata().ok()?.len();
         kinds.iter().find_map(|kind| {
-            let record = OutputRecord { digest: *digest, kind: *kind, bytes: length };
+            let record = OutputRecord {
+                digest: *digest,
+                kind: *kind,
+                bytes: length,
+            };
             if !self.holds(&record) {
                 return None;
             }
-            let bytes = if directory { self.tree(digest).ok()?.bytes() } else { length };
+            let bytes = if directory {
+                self.tree(digest).ok()?.bytes()
+            } else {
+                length
+            };
             Some(OutputRecord { bytes, ..record })
         })
     }
@@ -173,13 +210,19 @@ impl Store {
 
     /// The first part of an output that is gone or damaged.
     pub fn damaged_part(&self, record: &OutputRecord) -> Option<Digest> {
-        if !self.is_object(&self.object_path(&record.digest), record.kind, &record.digest) {
+        if !self.is_object(
+            &self.object_path(&record.digest),
+            record.kind,
+            &record.digest,
+        ) {
             return Some(record.digest);
         }
         if record.kind != Kind::Directory {
             return None;
         }
-        let Ok(tree) = self.tree(&record.digest) else { return Some(record.digest) };
+        let Ok(tree) = self.tree(&record.digest) else {
+            return Some(record.digest);
+        };
         tree.entries
             .iter()
             .filter_map(TreeEntry::file)
@@ -199,7 +242,8 @@ impl Store {
     /// # Errors
     /// The object is damaged.
     pub fn tree(&self, digest: &Digest) -> Result<Tree, ObjectFault> {
-        let bytes = std::fs::read(self.object_path(digest)).map_err(|_| ObjectFault { digest: *digest })?;
+        let bytes =
+            std::fs::read(self.object_path(digest)).map_err(|_| ObjectFault { digest: *digest })?;
         if super::hash_bytes(Kind::Directory, &bytes) != *digest {
             return Err(ObjectFault { digest: *digest });
         }
@@ -210,7 +254,13 @@ impl Store {
     ///
     /// # Errors
     /// The object is damaged, or `to` cannot be written.
-    pub fn write_out(&self, digest: &Digest, kind: Kind, to: &Path, access: Access) -> Result<(), RestoreError> {
+    pub fn write_out(
+        &self,
+        digest: &Digest,
+        kind: Kind,
+        to: &Path,
+        access: Access,
+    ) -> Result<(), RestoreError> {
         if kind != Kind::Directory {
             return self.write_file(digest, kind, to, access);
         }
@@ -220,7 +270,9 @@ impl Store {
         for entry in &tree.entries {
             let path = to.join(decode_path(entry.path()));
             let mut parent = path.parent();
-            while let Some(folder) = parent.filter(|folder| folder.starts_with(to) && !folder.exists()) {
+            while let Some(folder) =
+                parent.filter(|folder| folder.starts_with(to) && !folder.exists())
+            {
                 folders.push(folder.to_path_buf());
                 parent = folder.parent();
             }
@@ -235,20 +287,32 @@ impl Store {
                     std::fs::create_dir_all(&path).map_err(io(&path))?;
                     folders.push(path);
                 }
-                TreeEntry::File { digest, .. } => self.write_file(digest, Kind::File, &path, access)?,
-                TreeEntry::Executable { digest, .. } => self.write_file(digest, Kind::Executable, &path, access)?,
+                TreeEntry::File { digest, .. } => {
+                    self.write_file(digest, Kind::File, &path, access)?
+                }
+                TreeEntry::Executable { digest, .. } => {
+                    self.write_file(digest, Kind::Executable, &path, access)?
+                }
             }
         }
         if access == Access::ReadOnly {
             for folder in folders {
-                std::fs::set_permissions(&folder, Permissions::from_mode(0o555)).map_err(io(&folder))?;
+                std::fs::set_permissions(&folder, Permissions::from_mode(0o555))
+                    .map_err(io(&folder))?;
             }
         }
         Ok(())
     }
 
-    fn write_file(&self, digest: &Digest, kind: Kind, to: &Path, access: Access) -> Result<(), RestoreError> {
-        let mut from = File::open(self.object_path(digest)).map_err(|_| ObjectFault { digest: *digest })?;
+    fn write_file(
+        &self,
+        digest: &Digest,
+        kind: Kind,
+        to: &Path,
+        access: Access,
+    ) -> Result<(), RestoreError> {
+        let mut from =
+            File::open(self.object_path(digest)).map_err(|_| ObjectFault { digest: *digest })?;
         let mut file = File::create(to).map_err(io(to))?;
         let actual = copy_hashed(kind, &mut from, Some(&mut file)).map_err(io(to))?;
         if actual != *digest {
@@ -272,8 +336,13 @@ impl Store {
         let is_link = to.symlink_metadata().is_ok_and(|found| found.is_symlink());
         let there = !is_link
             && match record.kind {
-                Kind::Directory => self.output_content(to).is_ok_and(|content| content.digest == record.digest),
-                kind => self.stat.digest(to).is_ok_and(|(digest, found, _)| digest == record.digest && found == kind),
+                Kind::Directory => self
+                    .output_content(to)
+                    .is_ok_and(|content| content.digest == record.digest),
+                kind => self
+                    .stat
+                    .digest(to)
+                    .is_ok_and(|(digest, found, _)| digest == record.digest && found == kind),
             };
         if there {
             return Ok(false);
@@ -301,7 +370,10 @@ fn make_artifact_folder(root: &Path, folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    let mut parents: Vec<&Path> = folder.ancestors().take_while(|parent| parent.starts_with(root)).collect();
+    let mut parents: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|parent| parent.starts_with(root))
+        .collect();
     parents.reverse();
     for parent in parents {
         if parent.symlink_metadata().is_ok_and(|found| !found.is_dir()) && !parent.is_dir() {

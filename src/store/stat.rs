@@ -37,7 +37,11 @@ struct Entry {
 impl Entry {
     fn trusted(&self) -> bool {
         let newest = self.identity.mtime_ns.max(self.identity.ctime_ns);
-        let grain = if newest % 1_000_000_000 == 0 { COARSE_GRAIN_NS } else { GRAIN_NS };
+        let grain = if newest % 1_000_000_000 == 0 {
+            COARSE_GRAIN_NS
+        } else {
+            GRAIN_NS
+        };
         newest.saturating_add(grain) < self.look_ns
     }
 }
@@ -55,15 +59,25 @@ pub struct StatCache {
 }
 
 fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+        })
 }
 
 fn identity(found: &std::fs::Metadata) -> Identity {
     Identity {
         size: found.len(),
         inode: found.ino(),
-        mtime_ns: found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec()),
-        ctime_ns: found.ctime().saturating_mul(1_000_000_000).saturating_add(found.ctime_nsec()),
+        mtime_ns: found
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(found.mtime_nsec()),
+        ctime_ns: found
+            .ctime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(found.ctime_nsec()),
         executable: found.mode() & 0o100 != 0,
     }
 }
@@ -71,12 +85,23 @@ fn identity(found: &std::fs::Metadata) -> Identity {
 impl StatCache {
     /// Reads the cache; a missing or damaged one is empty.
     pub fn load(file: &Path) -> StatCache {
-        let entries = std::fs::read(file).ok().and_then(|bytes| decode(&bytes)).unwrap_or_default();
-        StatCache { file: file.to_path_buf(), table: Mutex::new(Table { entries, changed: false }) }
+        let entries = std::fs::read(file)
+            .ok()
+            .and_then(|bytes| decode(&bytes))
+            .unwrap_or_default();
+        StatCache {
+            file: file.to_path_buf(),
+            table: Mutex::new(Table {
+                entries,
+                changed: false,
+            }),
+        }
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.table
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Digest of a regular file (links are followed), read only if it may have changed since the last look.
@@ -86,7 +111,11 @@ impl StatCache {
     pub fn digest(&self, path: &Path) -> std::io::Result<(Digest, Kind, u64)> {
         let found = path.metadata()?;
         let identity = identity(&found);
-        let kind = if identity.executable { Kind::Executable } else { Kind::File };
+        let kind = if identity.executable {
+            Kind::Executable
+        } else {
+            Kind::File
+        };
         if let Some(entry) = self.table().entries.get(path) {
             if entry.identity == identity && entry.trusted() {
                 return Ok((entry.digest, kind, identity.size));
@@ -115,7 +144,14 @@ impl StatCache {
     fn remember(&self, path: &Path, identity: Identity, look_ns: i64, digest: Digest) {
         let mut table = self.table();
         table.changed = true;
-        table.entries.insert(path.to_path_buf(), Entry { identity, look_ns, digest });
+        table.entries.insert(
+            path.to_path_buf(),
+            Entry {
+                identity,
+                look_ns,
+                digest,
+            },
+        );
     }
 
     /// Forgets files that went away.
@@ -135,7 +171,10 @@ impl StatCache {
         table.changed = false;
         let bytes = encode(&table.entries);
         let temporary = self.file.with_extension(format!("{}", std::process::id()));
-        if std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, &self.file)).is_err() {
+        if std::fs::write(&temporary, bytes)
+            .and_then(|()| std::fs::rename(&temporary, &self.file))
+            .is_err()
+        {
             let _ = std::fs::remove_file(&temporary);
         }
     }
@@ -182,7 +221,14 @@ fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Entry>> {
         let look_ns = i64::from_le_bytes(take(&mut rest)?);
         let digest = Digest(take(&mut rest)?);
         let path = PathBuf::from(std::ffi::OsString::from_vec(path.to_vec()));
-        entries.insert(path, Entry { identity, look_ns, digest });
+        entries.insert(
+            path,
+            Entry {
+                identity,
+                look_ns,
+                digest,
+            },
+        );
     }
     Some(entries)
 }

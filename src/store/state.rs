@@ -71,7 +71,11 @@ impl State {
     /// Reads the log; lines that cannot be read are left out.
     pub fn load(root: &Path) -> State {
         let path = root.join("state");
-        let mut state = State { stages: HashMap::new(), lines: 0, path };
+        let mut state = State {
+            stages: HashMap::new(),
+            lines: 0,
+            path,
+        };
         let bytes = std::fs::read(&state.path).unwrap_or_default();
         for line in String::from_utf8_lossy(&bytes).lines() {
             state.lines += 1;
@@ -97,7 +101,9 @@ impl State {
             StateLine::Failed { stage, failure } => {
                 self.stages.entry(stage).or_default().failure = Some(failure);
             }
-            StateLine::Invalidated { stage } => self.stages.entry(stage).or_default().invalidated = true,
+            StateLine::Invalidated { stage } => {
+                self.stages.entry(stage).or_default().invalidated = true
+            }
         }
     }
 
@@ -112,7 +118,8 @@ impl State {
     pub fn append(&mut self, lines: Vec<StateLine>) -> Result<(), StoreError> {
         let mut text = String::new();
         for line in lines {
-            let written = serde_json::to_string(&line).map_err(|error| StoreError::Other(error.to_string()))?;
+            let written = serde_json::to_string(&line)
+                .map_err(|error| StoreError::Other(error.to_string()))?;
             text.push_str(&written);
             text.push('\n');
             self.lines += 1;
@@ -145,10 +152,16 @@ impl State {
     fn open(&self) -> std::io::Result<std::fs::File> {
         use std::os::unix::fs::MetadataExt;
         loop {
-            let file = std::fs::OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+            let file = std::fs::OpenOptions::new()
+                .read(true)
+                .append(true)
+                .create(true)
+                .open(&self.path)?;
             rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
             let current = std::fs::metadata(&self.path);
-            if current.is_ok_and(|current| file.metadata().is_ok_and(|own| own.ino() == current.ino())) {
+            if current
+                .is_ok_and(|current| file.metadata().is_ok_and(|own| own.ino() == current.ino()))
+            {
                 return Ok(file);
             }
         }
@@ -156,7 +169,11 @@ impl State {
 
     /// Rewrites the log when most of it is history that nothing needs.
     pub fn compact(&mut self) {
-        let needed: usize = self.stages.values().map(|history| history.good.len() + 2).sum();
+        let needed: usize = self
+            .stages
+            .values()
+            .map(|history| history.good.len() + 2)
+            .sum();
         if self.lines < 200 || self.lines < needed * 4 {
             return;
         }
@@ -167,16 +184,25 @@ impl State {
         let mut text = String::new();
         for name in names {
             let history = &fresh.stages[name];
-            let good = history.good.iter().map(|good| StateLine::Good { stage: name.clone(), good: good.clone() });
-            let failed = history.failure.iter().map(|failure| StateLine::Failed { stage: name.clone(), failure: failure.clone() });
-            let invalidated = history.invalidated.then(|| StateLine::Invalidated { stage: name.clone() });
+            let good = history.good.iter().map(|good| StateLine::Good {
+                stage: name.clone(),
+                good: good.clone(),
+            });
+            let failed = history.failure.iter().map(|failure| StateLine::Failed {
+                stage: name.clone(),
+                failure: failure.clone(),
+            });
+            let invalidated = history.invalidated.then(|| StateLine::Invalidated {
+                stage: name.clone(),
+            });
             for line in good.chain(failed).chain(invalidated) {
                 text.push_str(&serde_json::to_string(&line).unwrap_or_default());
                 text.push('\n');
             }
         }
         let temporary = self.path.with_extension("new");
-        let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &self.path));
+        let written =
+            std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &self.path));
         if written.is_err() {
             let _ = std::fs::remove_file(&temporary);
         }

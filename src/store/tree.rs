@@ -29,8 +29,16 @@ pub struct Tree {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum TreeEntry {
-    File { path: String, digest: Digest, bytes: u64 },
-    Executable { path: String, digest: Digest, bytes: u64 },
+    File {
+        path: String,
+        digest: Digest,
+        bytes: u64,
+    },
+    Executable {
+        path: String,
+        digest: Digest,
+        bytes: u64,
+    },
     /// A link that stays inside the directory.
     Link { path: String, target: String },
     /// Listed only when empty.
@@ -60,7 +68,10 @@ impl TreeEntry {
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     #[error("{path}: {source}", path = path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{path} is a symbolic link to '{target}', which is outside the directory", path = path.display(), target = target.display())]
     OutsideLink { path: PathBuf, target: PathBuf },
     #[error("{path} is neither a file, a directory nor a link", path = path.display())]
@@ -68,7 +79,10 @@ pub enum TreeError {
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TreeError + '_ {
-    move |source| TreeError::Io { path: path.to_path_buf(), source }
+    move |source| TreeError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 impl Tree {
@@ -84,8 +98,13 @@ impl Tree {
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Option<Tree> {
-        let text = std::str::from_utf8(bytes).ok()?.strip_prefix("nanoflow directory 1\n")?;
-        let entries = text.lines().map(|line| serde_json::from_str(line).ok()).collect::<Option<Vec<_>>>()?;
+        let text = std::str::from_utf8(bytes)
+            .ok()?
+            .strip_prefix("nanoflow directory 1\n")?;
+        let entries = text
+            .lines()
+            .map(|line| serde_json::from_str(line).ok())
+            .collect::<Option<Vec<_>>>()?;
         Some(Tree { entries })
     }
 
@@ -116,20 +135,37 @@ pub enum Links {
 ///
 /// # Errors
 /// Something cannot be read, or is no content.
-pub fn content(stat: &StatCache, path: &Path, links: Links, skip: &[PathBuf]) -> Result<Content, TreeError> {
+pub fn content(
+    stat: &StatCache,
+    path: &Path,
+    links: Links,
+    skip: &[PathBuf],
+) -> Result<Content, TreeError> {
     let found = path.metadata().map_err(io(path))?;
     if found.is_file() {
         let (digest, kind, bytes) = stat.digest(path).map_err(io(path))?;
-        return Ok(Content { digest, kind, bytes, tree: None });
+        return Ok(Content {
+            digest,
+            kind,
+            bytes,
+            tree: None,
+        });
     }
     if !found.is_dir() {
-        return Err(TreeError::Special { path: path.to_path_buf() });
+        return Err(TreeError::Special {
+            path: path.to_path_buf(),
+        });
     }
     let mut entries = Vec::new();
     walk(stat, path, Path::new(""), links, skip, &mut entries)?;
     entries.sort_by(|a, b| a.path().cmp(b.path()));
     let tree = Tree { entries };
-    Ok(Content { digest: tree.digest(), kind: Kind::Directory, bytes: tree.bytes(), tree: Some(tree) })
+    Ok(Content {
+        digest: tree.digest(),
+        kind: Kind::Directory,
+        bytes: tree.bytes(),
+        tree: Some(tree),
+    })
 }
 
 fn walk(
@@ -161,10 +197,14 @@ fn walk(
         if kind.is_symlink() {
             let target = std::fs::read_link(&path).map_err(io(&path))?;
             if stays_inside(below, &target) {
-                entries.push(TreeEntry::Link { path: name, target: encode_path(&target) });
+                entries.push(TreeEntry::Link {
+                    path: name,
+                    target: encode_path(&target),
+                });
                 continue;
             }
-            let to_file = links == Links::Follow && path.metadata().is_ok_and(|found| found.is_file());
+            let to_file =
+                links == Links::Follow && path.metadata().is_ok_and(|found| found.is_file());
             if !to_file {
                 return Err(TreeError::OutsideLink { path, target });
             }
@@ -173,8 +213,16 @@ fn walk(
         }
         let (digest, kind, bytes) = stat.digest(&path).map_err(io(&path))?;
         entries.push(match kind {
-            Kind::Executable => TreeEntry::Executable { path: name, digest, bytes },
-            _ => TreeEntry::File { path: name, digest, bytes },
+            Kind::Executable => TreeEntry::Executable {
+                path: name,
+                digest,
+                bytes,
+            },
+            _ => TreeEntry::File {
+                path: name,
+                digest,
+                bytes,
+            },
         });
     }
     Ok(())
@@ -216,7 +264,8 @@ pub fn encode_path(path: &Path) -> String {
 
 /// A path as people and commands see it: itself, or escaped if it is no UTF-8.
 pub fn show_path(path: &Path) -> String {
-    path.to_str().map_or_else(|| encode_path(path), str::to_string)
+    path.to_str()
+        .map_or_else(|| encode_path(path), str::to_string)
 }
 
 /// The path that [`encode_path`] wrote.
@@ -231,7 +280,9 @@ pub fn decode_path(text: &str) -> PathBuf {
             bytes.push(b'\\');
             rest = after;
         } else {
-            let hex = after.get(1..3).and_then(|hex| std::str::from_utf8(hex).ok());
+            let hex = after
+                .get(1..3)
+                .and_then(|hex| std::str::from_utf8(hex).ok());
             bytes.extend(hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()));
             rest = after.get(3..).unwrap_or_default();
         }

@@ -37,7 +37,9 @@ pub fn verify(store: &Store) -> Verified {
         result.actions += 1;
         let text = std::fs::read(store.action_path(&key)).unwrap_or_default();
         let action = std::str::from_utf8(&text).ok().and_then(actions::decode);
-        let Some(action) = action.filter(|action| action.key == key && action.preimage.key() == key) else {
+        let Some(action) =
+            action.filter(|action| action.key == key && action.preimage.key() == key)
+        else {
             let damage = Damage {
                 kind: "action",
                 digest: key.to_string(),
@@ -51,11 +53,19 @@ pub fn verify(store: &Store) -> Verified {
             let mut needed = vec![record.digest];
             if record.kind == Kind::Directory {
                 if let Ok(tree) = store.tree(&record.digest) {
-                    needed.extend(tree.entries.iter().filter_map(TreeEntry::file).map(|(digest, _)| digest));
+                    needed.extend(
+                        tree.entries
+                            .iter()
+                            .filter_map(TreeEntry::file)
+                            .map(|(digest, _)| digest),
+                    );
                 }
             }
             for digest in needed {
-                users.entry(digest).or_default().insert(action.stage.clone());
+                users
+                    .entry(digest)
+                    .or_default()
+                    .insert(action.stage.clone());
                 if !store.object_path(&digest).exists() {
                     bad_objects.entry(digest).or_insert("it is gone");
                     damaged_actions.push((
@@ -73,7 +83,12 @@ pub fn verify(store: &Store) -> Verified {
     }
     for (digest, what) in bad_objects {
         let stages = users.remove(&digest).unwrap_or_default();
-        result.damaged.push(Damage { kind: "object", digest: digest.to_string(), stages, what });
+        result.damaged.push(Damage {
+            kind: "object",
+            digest: digest.to_string(),
+            stages,
+            what,
+        });
     }
     for (key, damage) in damaged_actions {
         store.drop_action(&key);
@@ -87,9 +102,17 @@ pub fn verify(store: &Store) -> Verified {
 /// Damaged objects, dropped already.
 fn check_objects(store: &Store, result: &mut Verified) -> BTreeMap<Digest, &'static str> {
     let mut bad = BTreeMap::new();
-    for folder in std::fs::read_dir(store.root().join("objects")).into_iter().flatten().flatten() {
+    for folder in std::fs::read_dir(store.root().join("objects"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let head = folder.file_name().to_string_lossy().into_owned();
-        for file in std::fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(folder.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let path = file.path();
             let name = format!("{head}{}", file.file_name().to_string_lossy());
             result.objects += 1;
@@ -98,11 +121,13 @@ fn check_objects(store: &Store, result: &mut Verified) -> BTreeMap<Digest, &'sta
                 let _ = super::remove_all(&path);
                 continue;
             };
-            let whole = [Kind::File, Kind::Executable, Kind::Directory].into_iter().any(|kind| {
-                std::fs::File::open(&path)
-                    .and_then(|mut file| copy_hashed(kind, &mut file, None))
-                    .is_ok_and(|actual| actual == digest)
-            });
+            let whole = [Kind::File, Kind::Executable, Kind::Directory]
+                .into_iter()
+                .any(|kind| {
+                    std::fs::File::open(&path)
+                        .and_then(|mut file| copy_hashed(kind, &mut file, None))
+                        .is_ok_and(|actual| actual == digest)
+                });
             if !whole {
                 let _ = super::remove_all(&path);
                 store.stat.forget(&path);

@@ -19,7 +19,9 @@ pub struct Said {
 impl Flow {
     /// A flow with this file.
     pub fn new(flow: &str) -> Flow {
-        let made = Flow { folder: tempfile::tempdir().expect("a folder") };
+        let made = Flow {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
         made.write("flow.yaml", flow);
         made
     }
@@ -60,15 +62,20 @@ impl Flow {
     /// Runs and demands an exit code.
     pub fn expect(&self, code: i32, arguments: &[&str]) -> Said {
         let said = self.run(arguments);
-        assert_eq!(said.code, code, "nanoflow {arguments:?}\nstdout:\n{}\nstderr:\n{}", said.stdout, said.stderr);
+        assert_eq!(
+            said.code, code,
+            "nanoflow {arguments:?}\nstdout:\n{}\nstderr:\n{}",
+            said.stdout, said.stderr
+        );
         said
     }
 
     /// One JSON object from standard output.
     pub fn json(&self, arguments: &[&str]) -> Value {
         let said = self.run(arguments);
-        serde_json::from_str(&said.stdout)
-            .unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{}\n{}", said.stdout, said.stderr))
+        serde_json::from_str(&said.stdout).unwrap_or_else(|error| {
+            panic!("{arguments:?}: {error}\n{}\n{}", said.stdout, said.stderr)
+        })
     }
 
     /// `stage=outcome` of every stage, in the order in which they ended.
@@ -79,7 +86,13 @@ impl Flow {
         events(&said.stdout)
             .iter()
             .filter(|event| event["event"] == "stage-finished")
-            .map(|event| format!("{}={}", event["stage"].as_str().unwrap_or(""), event["outcome"].as_str().unwrap_or("")))
+            .map(|event| {
+                format!(
+                    "{}={}",
+                    event["stage"].as_str().unwrap_or(""),
+                    event["outcome"].as_str().unwrap_or("")
+                )
+            })
             .collect()
     }
 
@@ -89,7 +102,13 @@ impl Flow {
         let stages = status["stages"].as_array().cloned().unwrap_or_default();
         stages
             .iter()
-            .map(|stage| format!("{}={}", stage["stage"].as_str().unwrap_or(""), stage["state"].as_str().unwrap_or("")))
+            .map(|stage| {
+                format!(
+                    "{}={}",
+                    stage["stage"].as_str().unwrap_or(""),
+                    stage["state"].as_str().unwrap_or("")
+                )
+            })
             .collect()
     }
 }
@@ -97,7 +116,11 @@ impl Flow {
 pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nanoflow"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    command.current_dir(folder).env_clear().env("PATH", path).stdin(Stdio::null());
+    command
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", path)
+        .stdin(Stdio::null());
     command
 }
 

@@ -50,10 +50,22 @@ fn one_by_one() {
     snapshot("no-stages", "version: 1\n");
     snapshot("no-yaml", "version: 1\nstages: [\n");
     snapshot("list", "- a\n- b\n");
-    snapshot("self-cycle", "version: 1\nstages:\n  a: { run: x, inputs: { i: a.o }, outputs: { o: o } }\n");
-    snapshot("template", "version: 1\nstages:\n  a: { run: 'echo {{ params.x' }\n");
-    snapshot("unquoted-template", "version: 1\nstages:\n  a:\n    run:\n      - echo\n      - {{ params.x }}\n");
-    snapshot("plugin-path", "version: 1\nplugins: { p: gone.py }\nstages:\n  a: { uses: p }\n");
+    snapshot(
+        "self-cycle",
+        "version: 1\nstages:\n  a: { run: x, inputs: { i: a.o }, outputs: { o: o } }\n",
+    );
+    snapshot(
+        "template",
+        "version: 1\nstages:\n  a: { run: 'echo {{ params.x' }\n",
+    );
+    snapshot(
+        "unquoted-template",
+        "version: 1\nstages:\n  a:\n    run:\n      - echo\n      - {{ params.x }}\n",
+    );
+    snapshot(
+        "plugin-path",
+        "version: 1\nplugins: { p: gone.py }\nstages:\n  a: { uses: p }\n",
+    );
 }
 
 #[test]
@@ -72,18 +84,28 @@ stages:
 
 #[test]
 fn every_file_is_told_about_in_time() {
-    let laughs = (1..12).fold("version: 1\na0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_string(), |text, level| {
-        let inner = vec![format!("*a{}", level - 1); 9].join(",");
-        text + &format!("a{level}: &a{level} [{inner}]\n")
-    });
+    let laughs = (1..12).fold(
+        "version: 1\na0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_string(),
+        |text, level| {
+            let inner = vec![format!("*a{}", level - 1); 9].join(",");
+            text + &format!("a{level}: &a{level} [{inner}]\n")
+        },
+    );
     let files = [
         laughs,
         "[".repeat(1_000_000),
         "- ".repeat(300_000),
         "version: 1\nstages: &a { a: *a }\n".to_string(),
-        (0..50_000).fold("version: 1\nstages:\n".to_string(), |text, n| text + &format!("  s{n}: {{ rnu: x }}\n")),
-        (0..5_000).fold("version: 1\nstages:\n".to_string(), |text, n| text + &format!("  s{n}: {{ run: x, inputs: {{ i: x{n}.o }} }}\n")),
-        format!("version: 1\nstages: {{ a: {{ run: \"{}\" }} }}\n", "{{ (".repeat(50_000)),
+        (0..50_000).fold("version: 1\nstages:\n".to_string(), |text, n| {
+            text + &format!("  s{n}: {{ rnu: x }}\n")
+        }),
+        (0..5_000).fold("version: 1\nstages:\n".to_string(), |text, n| {
+            text + &format!("  s{n}: {{ run: x, inputs: {{ i: x{n}.o }} }}\n")
+        }),
+        format!(
+            "version: 1\nstages: {{ a: {{ run: \"{}\" }} }}\n",
+            "{{ (".repeat(50_000)
+        ),
         "x".repeat(20 << 20),
     ];
     for (number, file) in files.iter().enumerate() {
@@ -91,22 +113,49 @@ fn every_file_is_told_about_in_time() {
         let started = Instant::now();
         let said = flow.run(&["status"]);
         // Ten times the contract's two seconds: tests share their processors.
-        assert!(started.elapsed() < Duration::from_secs(20), "file {number} took {:?}", started.elapsed());
-        assert_eq!(said.code, 2, "file {number}: {}", said.stderr.chars().take(500).collect::<String>());
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "file {number} took {:?}",
+            started.elapsed()
+        );
+        assert_eq!(
+            said.code,
+            2,
+            "file {number}: {}",
+            said.stderr.chars().take(500).collect::<String>()
+        );
         assert!(said.stderr.starts_with("flow.yaml:"), "file {number}");
-        assert!(said.stderr.len() < 500_000, "file {number}: {} bytes", said.stderr.len());
+        assert!(
+            said.stderr.len() < 500_000,
+            "file {number}: {} bytes",
+            said.stderr.len()
+        );
     }
 }
 
 #[test]
 fn wrong_words_on_the_command_line() {
     let flow = Flow::new("version: 1\nstages:\n  prepare: { run: true }\n");
-    for arguments in [&["run", "prepar"][..], &["why", "nope"], &["log", "x"], &["run", "-j0"], &["nope"], &["run", "--nope"], &["graph", "--format", "x"], &["-f", "gone.yaml", "run"], &["-C", "gone", "run"]] {
+    for arguments in [
+        &["run", "prepar"][..],
+        &["why", "nope"],
+        &["log", "x"],
+        &["run", "-j0"],
+        &["nope"],
+        &["run", "--nope"],
+        &["graph", "--format", "x"],
+        &["-f", "gone.yaml", "run"],
+        &["-C", "gone", "run"],
+    ] {
         let said = flow.expect(2, arguments);
         assert_eq!(said.stdout, "");
     }
     let said = flow.expect(2, &["run", "prepar"]);
-    assert!(said.stderr.contains("did you mean 'prepare'?"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("did you mean 'prepare'?"),
+        "{}",
+        said.stderr
+    );
     let help = flow.expect(0, &["--help"]).stdout;
     for words in ["a gate failed", "130/143", "the cache cannot be used"] {
         assert!(help.contains(words), "{help}");

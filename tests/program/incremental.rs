@@ -35,7 +35,12 @@ fn stages() -> impl Strategy<Value = Vec<Stage>> {
         0..3u8,
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(sources, stages, param, constant)| Stage { sources, stages, param, constant });
+        .prop_map(|(sources, stages, param, constant)| Stage {
+            sources,
+            stages,
+            param,
+            constant,
+        });
     prop::collection::vec(stage, 1..6)
 }
 
@@ -53,13 +58,32 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 fn text(stages: &[Stage]) -> String {
     let mut text = String::from("version: 1\nstages:\n");
     for (number, stage) in stages.iter().enumerate() {
-        let mut inputs: Vec<String> = stage.sources.iter().enumerate().map(|(n, source)| format!("s{n}: src/{source}")).collect();
-        let earlier = stage.stages.iter().filter(|_| number > 0).map(|other| other % number.max(1));
-        inputs.extend(earlier.enumerate().map(|(n, other)| format!("i{n}: n{other}.o")));
-        let names: Vec<String> = inputs.iter().map(|input| format!("{{{{ inputs.{} }}}}", input.split(':').next().unwrap_or(""))).collect();
+        let mut inputs: Vec<String> = stage
+            .sources
+            .iter()
+            .enumerate()
+            .map(|(n, source)| format!("s{n}: src/{source}"))
+            .collect();
+        let earlier = stage
+            .stages
+            .iter()
+            .filter(|_| number > 0)
+            .map(|other| other % number.max(1));
+        inputs.extend(
+            earlier
+                .enumerate()
+                .map(|(n, other)| format!("i{n}: n{other}.o")),
+        );
+        let names: Vec<String> = inputs
+            .iter()
+            .map(|input| format!("{{{{ inputs.{} }}}}", input.split(':').next().unwrap_or("")))
+            .collect();
         let command = match stage.constant {
             true => "echo constant".to_string(),
-            false => format!("{{ echo {{{{ params.p }}}}; cat {} /dev/null; }}", names.join(" ")),
+            false => format!(
+                "{{ echo {{{{ params.p }}}}; cat {} /dev/null; }}",
+                names.join(" ")
+            ),
         };
         text.push_str(&format!(
             "  n{number}: {{ run: \"{command} > {{{{ outputs.o }}}}\", params: {{ p: {} }}, inputs: {{ {} }}, outputs: {{ o: o }} }}\n",
@@ -71,7 +95,9 @@ fn text(stages: &[Stage]) -> String {
 }
 
 fn artifacts(flow: &Flow, count: usize) -> BTreeMap<usize, String> {
-    (0..count).map(|number| (number, flow.read(&format!("artifacts/n{number}/o")))).collect()
+    (0..count)
+        .map(|number| (number, flow.read(&format!("artifacts/n{number}/o"))))
+        .collect()
 }
 
 proptest! {

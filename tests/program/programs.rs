@@ -7,7 +7,8 @@ use crate::common::{events, Flow};
 
 fn executable(flow: &Flow, name: &str, text: &str) {
     flow.write(name, text);
-    std::fs::set_permissions(flow.path(name), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    std::fs::set_permissions(flow.path(name), std::fs::Permissions::from_mode(0o755))
+        .expect("chmod");
 }
 
 #[test]
@@ -40,14 +41,30 @@ json.dump({"n": {"value": request["params"]["n"], "unit": "files"}}, open("metri
 "#,
     );
     let said = flow.expect(0, &["run", "--json"]);
-    let progress = events(&said.stdout).into_iter().find(|event| event["event"] == "stage-progress").expect("progress");
-    assert_eq!((&progress["done"], &progress["note"]), (&1.0.into(), &"half".into()));
+    let progress = events(&said.stdout)
+        .into_iter()
+        .find(|event| event["event"] == "stage-progress")
+        .expect("progress");
+    assert_eq!(
+        (&progress["done"], &progress["note"]),
+        (&1.0.into(), &"half".into())
+    );
     assert_eq!(flow.read("artifacts/a/sub/o.txt"), "x\n2");
     assert_eq!(flow.expect(0, &["log", "a"]).stdout, "a line of the log\n");
     flow.edit("n: 3 }", "n: 0 }");
     let said = flow.expect(1, &["run", "--json"]);
-    let end = events(&said.stdout).into_iter().find(|event| event["event"] == "stage-finished").expect("end");
-    assert_eq!((&end["failure"], &end["message"], &end["hint"]), (&"design".into(), &"n is nothing".into(), &"give more".into()));
+    let end = events(&said.stdout)
+        .into_iter()
+        .find(|event| event["event"] == "stage-finished")
+        .expect("end");
+    assert_eq!(
+        (&end["failure"], &end["message"], &end["hint"]),
+        (
+            &"design".into(),
+            &"n is nothing".into(),
+            &"give more".into()
+        )
+    );
 }
 
 #[test]
@@ -77,17 +94,28 @@ metrics: { lines: { file: log.txt, regex: '^lines: (\d+)$', unit: lines }, size:
         "tool-wrappers/tools/join/join.sh",
         "cat {{ inputs.a }} plain.txt data.json > {{ outputs.o }}\necho \"x: {{ params.word }}\" > {{ params.word }}.log # it's\necho 'lines: 1' > log.txt\necho lines: {{ params.times }} >> log.txt\n{% if inputs.b is defined %}exit 1{% endif %}\n",
     );
-    flow.write("tool-wrappers/tools/join/data.json", "{\"word\": {{ params.word }}, \"list\": [{{ params.times }}]}\n");
+    flow.write(
+        "tool-wrappers/tools/join/data.json",
+        "{\"word\": {{ params.word }}, \"list\": [{{ params.times }}]}\n",
+    );
     flow.write("tool-wrappers/tools/join/plain.txt", "{{ plain }}\n");
     flow.expect(0, &["run"]);
-    assert_eq!(flow.read("artifacts/a/o.txt"), "1\n{{ plain }}\n{\"word\": \"it's\", \"list\": [2]}\nx: it's\n");
+    assert_eq!(
+        flow.read("artifacts/a/o.txt"),
+        "1\n{{ plain }}\n{\"word\": \"it's\", \"list\": [2]}\nx: it's\n"
+    );
     assert_eq!(flow.outcomes(&[]), ["a=cached"]);
     flow.write("tool-wrappers/tools/join/plain.txt", "other\n");
     assert_eq!(flow.outcomes(&[]), ["a=executed"]);
     flow.edit("word: \"it's\"", "wrod: 1, word: 2");
     flow.edit("inputs: { a: x y }", "inputs: { c: x y }");
     let said = flow.expect(2, &["run"]);
-    for words in ["no parameter 'wrod'", "did you mean 'word'?", "no input 'c'", "needs input 'a'"] {
+    for words in [
+        "no parameter 'wrod'",
+        "did you mean 'word'?",
+        "no input 'c'",
+        "needs input 'a'",
+    ] {
         assert!(said.stderr.contains(words), "{words}: {}", said.stderr);
     }
 }
@@ -110,9 +138,16 @@ stages:
     flow.expect(4, &["run", "argv"]);
     flow.expect(1, &["run", "shell"]);
     let said = flow.expect(4, &["run", "wrap"]);
-    assert!(said.stderr.contains("no-such-tool") && said.stderr.contains("some-package"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("no-such-tool") && said.stderr.contains("some-package"),
+        "{}",
+        said.stderr
+    );
     flow.expect(4, &["run", "-k"]);
-    assert_eq!(flow.states(), ["argv=tool-missing", "shell=failed", "wrap=tool-missing"]);
+    assert_eq!(
+        flow.states(),
+        ["argv=tool-missing", "shell=failed", "wrap=tool-missing"]
+    );
     let said = flow.expect(4, &["doctor"]);
     assert!(said.stdout.contains("no-such-tool"), "{}", said.stdout);
     let said = flow.expect(0, &["setup", "--dry-run"]);
@@ -121,27 +156,48 @@ stages:
 
 #[test]
 fn tokens_decide_what_runs_side_by_side() {
-    let stage = |extra: &str| format!("{{ run: 'date +%s%N > {{{{ outputs.o }}}}; sleep 0.3; date +%s%N >> {{{{ outputs.o }}}}', outputs: {{ o: o }}{extra} }}");
+    let stage = |extra: &str| {
+        format!("{{ run: 'date +%s%N > {{{{ outputs.o }}}}; sleep 0.3; date +%s%N >> {{{{ outputs.o }}}}', outputs: {{ o: o }}{extra} }}")
+    };
     let overlap = |flow: &Flow| {
         let span = |name: &str| {
             let text = flow.read(&format!("artifacts/{name}/o"));
-            let times: Vec<u64> = text.lines().map(|line| line.parse().expect("time")).collect();
+            let times: Vec<u64> = text
+                .lines()
+                .map(|line| line.parse().expect("time"))
+                .collect();
             (times[0], times[1])
         };
         let (a, b) = (span("a"), span("b"));
         a.0 < b.1 && b.0 < a.1
     };
     let case = |top: &str, extra: &str, jobs: &str| {
-        let flow = Flow::new(&format!("version: 1\n{top}\nstages:\n  a: {}\n  b: {}\n", stage(extra), stage(&format!("{extra}, params: {{ x: 1 }}"))));
+        let flow = Flow::new(&format!(
+            "version: 1\n{top}\nstages:\n  a: {}\n  b: {}\n",
+            stage(extra),
+            stage(&format!("{extra}, params: {{ x: 1 }}"))
+        ));
         flow.expect(0, &["run", "-j", jobs]);
         overlap(&flow)
     };
     assert!(case("", "", "2"));
     assert!(!case("", "", "1"));
     assert!(!case("", ", resources: { cpu: 2 }", "2"));
-    assert!(!case("limits: { licenses: { x: 1 } }", ", resources: { licenses: { x: 1 } }", "4"));
-    assert!(!case("limits: { memory: 1GiB }", ", resources: { memory: 600MiB }", "4"));
-    assert!(case("limits: { memory: 2GiB }", ", resources: { memory: 600MiB }", "4"));
+    assert!(!case(
+        "limits: { licenses: { x: 1 } }",
+        ", resources: { licenses: { x: 1 } }",
+        "4"
+    ));
+    assert!(!case(
+        "limits: { memory: 1GiB }",
+        ", resources: { memory: 600MiB }",
+        "4"
+    ));
+    assert!(case(
+        "limits: { memory: 2GiB }",
+        ", resources: { memory: 600MiB }",
+        "4"
+    ));
 }
 
 #[test]
@@ -152,9 +208,18 @@ fn a_checkpoint_is_found_by_the_next_try() {
         "p.sh",
         "#!/bin/sh\nd=$(sed -n 's/.*\"checkpoint\": \"\\(.*\\)\".*/\\1/p' request.json)\nif [ -f \"$d/half\" ]; then cp \"$d/half\" o; else echo half > \"$d/half\"; sleep 60; fi\n",
     );
-    let mut child = flow.command().args(["run"]).stderr(std::process::Stdio::null()).spawn().expect("run");
+    let mut child = flow
+        .command()
+        .args(["run"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("run");
     let started = Instant::now();
-    while std::fs::read_dir(flow.path("cache/checkpoints")).map(|mut d| d.any(|e| e.is_ok_and(|e| e.path().join("half").exists()))).unwrap_or(false) == false {
+    let half = || {
+        let folders = std::fs::read_dir(flow.path("cache/checkpoints")).into_iter().flatten().flatten();
+        folders.into_iter().any(|folder| folder.path().join("half").exists())
+    };
+    while !half() {
         assert!(started.elapsed() < Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(20));
     }

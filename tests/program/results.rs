@@ -22,11 +22,17 @@ fn chain() -> Flow {
 #[test]
 fn a_second_run_does_nothing_and_touch_is_no_change() {
     let flow = chain();
-    assert_eq!(flow.outcomes(&[]), ["prep=executed", "mid=executed", "leaf=executed"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=executed", "mid=executed", "leaf=executed"]
+    );
     assert_eq!(flow.read("artifacts/leaf/z.txt"), "ABC\n");
     let text = flow.read("src/a.txt");
     flow.write("src/a.txt", text);
-    assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=cached", "leaf=cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=cached", "mid=cached", "leaf=cached"]
+    );
     assert_eq!(flow.states(), ["prep=fresh", "mid=fresh", "leaf=fresh"]);
 }
 
@@ -35,7 +41,10 @@ fn same_bytes_stop_the_ripple() {
     let flow = chain();
     flow.expect(0, &["run"]);
     flow.write("src/a.txt", "ab  c\n");
-    assert_eq!(flow.outcomes(&[]), ["prep=executed", "mid=cached", "leaf=cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=executed", "mid=cached", "leaf=cached"]
+    );
 }
 
 #[test]
@@ -47,7 +56,10 @@ fn content_that_returns_is_cached() {
     assert_eq!(flow.read("artifacts/leaf/z.txt"), "X\n");
     flow.write("src/a.txt", "a b c\n");
     assert_eq!(flow.states(), ["prep=fresh", "mid=fresh", "leaf=fresh"]);
-    assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=cached", "leaf=cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=cached", "mid=cached", "leaf=cached"]
+    );
     assert_eq!(flow.read("artifacts/leaf/z.txt"), "ABC\n");
 }
 
@@ -68,11 +80,17 @@ fn artifacts_are_restored_and_never_harm_the_cache() {
     flow.expect(0, &["run"]);
     flow.write("artifacts/leaf/z.txt", "edited");
     std::fs::remove_file(flow.path("artifacts/prep/o.txt")).expect("artifact");
-    assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=cached", "leaf=cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=cached", "mid=cached", "leaf=cached"]
+    );
     assert_eq!(flow.read("artifacts/leaf/z.txt"), "ABC\n");
     assert_eq!(flow.read("artifacts/prep/o.txt"), "abc\n");
     std::fs::remove_dir_all(flow.path("artifacts")).expect("artifacts");
-    assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=cached", "leaf=cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=cached", "mid=cached", "leaf=cached"]
+    );
     assert_eq!(flow.read("artifacts/leaf/z.txt"), "ABC\n");
 }
 
@@ -80,30 +98,58 @@ fn artifacts_are_restored_and_never_harm_the_cache() {
 fn damage_is_made_again() {
     let flow = chain();
     flow.expect(0, &["run"]);
-    let digest = flow.json(&["show", "mid", "--json"])["outputs"]["obj"]["digest"].as_str().expect("digest").to_string();
+    let digest = flow.json(&["show", "mid", "--json"])["outputs"]["obj"]["digest"]
+        .as_str()
+        .expect("digest")
+        .to_string();
     let hex = digest.trim_start_matches("b3:");
     let object = flow.path(&format!("cache/objects/{}/{}", &hex[..2], &hex[2..]));
     std::fs::remove_file(&object).expect("object");
     std::fs::write(&object, "evil").expect("object");
     let said = flow.expect(5, &["verify"]);
-    assert!(said.stdout.contains(hex) && said.stdout.contains("mid"), "{}", said.stdout);
+    assert!(
+        said.stdout.contains(hex) && said.stdout.contains("mid"),
+        "{}",
+        said.stdout
+    );
     flow.expect(0, &["verify"]);
-    assert_eq!(flow.states(), ["prep=fresh", "mid=never-ran", "leaf=stale"].map(|s| if s.starts_with("mid") { "mid=stale" } else { s }));
+    assert_eq!(
+        flow.states(),
+        ["prep=fresh", "mid=never-ran", "leaf=stale"].map(|s| if s.starts_with("mid") {
+            "mid=stale"
+        } else {
+            s
+        })
+    );
     let outcomes = flow.outcomes(&[]);
-    assert!(outcomes.contains(&"mid=executed".to_string()) && outcomes.contains(&"prep=cached".to_string()), "{outcomes:?}");
+    assert!(
+        outcomes.contains(&"mid=executed".to_string())
+            && outcomes.contains(&"prep=cached".to_string()),
+        "{outcomes:?}"
+    );
     flow.expect(0, &["verify"]);
     // Without being told, too.
     std::fs::remove_file(&object).expect("object");
     assert!(flow.outcomes(&[]).contains(&"mid=executed".to_string()));
     // A lost index alone runs nothing; nor does a damaged one.
     std::fs::remove_dir_all(flow.path("cache/memo")).expect("memo");
-    assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=cached", "leaf=cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=cached", "mid=cached", "leaf=cached"]
+    );
     flow.write("cache/memo", "no folder");
     flow.write("src/a.txt", "n\n");
-    assert_eq!(flow.outcomes(&[]), ["prep=executed", "mid=executed", "leaf=executed"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=executed", "mid=executed", "leaf=executed"]
+    );
     for file in ["cache/state", "cache/stat", "cache/lock"] {
         flow.write(file, "\u{0}garbage\n\u{1}");
-        assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=cached", "leaf=cached"], "{file}");
+        assert_eq!(
+            flow.outcomes(&[]),
+            ["prep=cached", "mid=cached", "leaf=cached"],
+            "{file}"
+        );
     }
 }
 
@@ -111,9 +157,15 @@ fn damage_is_made_again() {
 fn things_in_wrong_places_are_made_again() {
     let flow = chain();
     flow.expect(0, &["run"]);
-    let digest = flow.json(&["show", "mid", "--json"])["outputs"]["obj"]["digest"].as_str().expect("digest").to_string();
+    let digest = flow.json(&["show", "mid", "--json"])["outputs"]["obj"]["digest"]
+        .as_str()
+        .expect("digest")
+        .to_string();
     let (head, tail) = (digest[3..5].to_string(), digest[5..].to_string());
-    let key = flow.json(&["show", "mid", "--json"])["key"].as_str().expect("key").to_string();
+    let key = flow.json(&["show", "mid", "--json"])["key"]
+        .as_str()
+        .expect("key")
+        .to_string();
     let action = format!("cache/actions/{}/{}.json", &key[..2], &key[2..]);
     for (path, folder) in [
         (format!("cache/objects/{head}/{tail}"), true),
@@ -140,7 +192,11 @@ fn things_in_wrong_places_are_made_again() {
         let said = flow.run(&["run"]);
         assert_eq!(said.code, 0, "{path}: {}", said.stderr);
         assert_eq!(flow.read("artifacts/leaf/z.txt"), "ABC\n", "{path}");
-        assert_eq!(flow.states(), ["prep=fresh", "mid=fresh", "leaf=fresh"], "{path}");
+        assert_eq!(
+            flow.states(),
+            ["prep=fresh", "mid=fresh", "leaf=fresh"],
+            "{path}"
+        );
     }
 }
 
@@ -149,15 +205,22 @@ fn damaged_actions_are_made_again() {
     let flow = chain();
     flow.expect(0, &["run"]);
     let mut count = 0;
-    for folder in std::fs::read_dir(flow.path("cache/actions")).expect("actions").flatten() {
+    for folder in std::fs::read_dir(flow.path("cache/actions"))
+        .expect("actions")
+        .flatten()
+    {
         for file in std::fs::read_dir(folder.path()).expect("actions").flatten() {
             let text = std::fs::read_to_string(file.path()).expect("action");
-            std::fs::write(file.path(), text.replace("\"bytes\": 4", "\"bytes\": 5")).expect("action");
+            std::fs::write(file.path(), text.replace("\"bytes\": 4", "\"bytes\": 5"))
+                .expect("action");
             count += 1;
         }
     }
     assert_eq!(count, 3);
-    assert_eq!(flow.outcomes(&[]), ["prep=executed", "mid=executed", "leaf=executed"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=executed", "mid=executed", "leaf=executed"]
+    );
 }
 
 #[test]
@@ -172,8 +235,15 @@ stages:
 "#,
     );
     let said = flow.expect(1, &["run", "-j1"]);
-    assert!(said.stderr.contains("a: failed") && said.stderr.contains("broken"), "{}", said.stderr);
-    assert_eq!(flow.outcomes(&["-k"]), ["a=failed", "c=executed", "b=skipped"]);
+    assert!(
+        said.stderr.contains("a: failed") && said.stderr.contains("broken"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(
+        flow.outcomes(&["-k"]),
+        ["a=failed", "c=executed", "b=skipped"]
+    );
     assert_eq!(flow.states(), ["a=failed", "b=blocked", "c=fresh"]);
     assert_eq!(flow.expect(0, &["log", "a"]).stdout, "broken\n");
     flow.edit("exit 3", "echo 1 > {{ outputs.o }}");
@@ -183,15 +253,42 @@ stages:
 #[test]
 fn outputs_must_be_there_and_of_their_kind() {
     for (command, outputs, words) in [
-        ("true", "{ o: o.txt }", "did not write its output 'o' (o.txt)"),
-        ("mkdir o.txt", "{ o: o.txt }", "declared as a file but is a directory"),
-        ("rmdir d; echo > d", "{ o: d/ }", "declared as a directory but is a file"),
-        ("ln -s /etc/passwd o.txt", "{ o: o.txt }", "link out of the work directory"),
-        ("mkdir -p d; ln -s ../x d/l", "{ o: d/ }", "outside the directory"),
+        (
+            "true",
+            "{ o: o.txt }",
+            "did not write its output 'o' (o.txt)",
+        ),
+        (
+            "mkdir o.txt",
+            "{ o: o.txt }",
+            "declared as a file but is a directory",
+        ),
+        (
+            "rmdir d; echo > d",
+            "{ o: d/ }",
+            "declared as a directory but is a file",
+        ),
+        (
+            "ln -s /etc/passwd o.txt",
+            "{ o: o.txt }",
+            "link out of the work directory",
+        ),
+        (
+            "mkdir -p d; ln -s ../x d/l",
+            "{ o: d/ }",
+            "outside the directory",
+        ),
         ("mkdir -p d; mkfifo d/p", "{ o: d/ }", "neither a file"),
-        ("echo > o; echo '{\"a\": ' > metrics.json", "{ o: o }", "metrics.json cannot be read"),
+        (
+            "echo > o; echo '{\"a\": ' > metrics.json",
+            "{ o: o }",
+            "metrics.json cannot be read",
+        ),
     ] {
-        let flow = Flow::new(&format!("version: 1\nstages:\n  a: {{ run: '{}', outputs: {outputs} }}\n", command.replace('\'', "''")));
+        let flow = Flow::new(&format!(
+            "version: 1\nstages:\n  a: {{ run: '{}', outputs: {outputs} }}\n",
+            command.replace('\'', "''")
+        ));
         let said = flow.expect(1, &["run"]);
         assert!(said.stderr.contains(words), "{command}: {}", said.stderr);
     }
@@ -212,7 +309,13 @@ stages:
     flow.expect(0, &["run"]);
     assert_eq!(flow.read("artifacts/b/o"), "hi\n1\nempty l sub x ");
     assert!(flow.path("artifacts/a/d/empty").is_dir());
-    assert_eq!(std::fs::read_link(flow.path("artifacts/a/d/l")).expect("link").display().to_string(), "sub/f");
+    assert_eq!(
+        std::fs::read_link(flow.path("artifacts/a/d/l"))
+            .expect("link")
+            .display()
+            .to_string(),
+        "sub/f"
+    );
     flow.write("artifacts/a/d/more", "x");
     flow.expect(0, &["run"]);
     assert!(!flow.path("artifacts/a/d/more").exists());
@@ -224,9 +327,15 @@ fn the_executable_bit_is_content() {
     let flow = Flow::new("version: 1\nstages:\n  a: { run: 'cp {{ inputs.s }} {{ outputs.o }}', inputs: { s: s }, outputs: { o: o } }\n");
     flow.write("s", "x");
     flow.expect(0, &["run"]);
-    std::fs::set_permissions(flow.path("s"), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    std::fs::set_permissions(flow.path("s"), std::fs::Permissions::from_mode(0o755))
+        .expect("chmod");
     assert_eq!(flow.outcomes(&[]), ["a=executed"]);
-    assert_eq!(flow.json(&["why", "a", "--json"])["reasons"].as_array().map(Vec::len), Some(0));
+    assert_eq!(
+        flow.json(&["why", "a", "--json"])["reasons"]
+            .as_array()
+            .map(Vec::len),
+        Some(0)
+    );
 }
 
 #[test]
@@ -247,26 +356,58 @@ stages:
     assert_eq!(flow.outcomes(&[]), ["a=cached", "b=skipped"]);
     let said = flow.expect(3, &["run", "--json"]);
     let all = events(&said.stdout);
-    let gate = all.iter().find(|event| event["event"] == "gate-failed").expect("a gate event");
-    assert_eq!((&gate["stage"], &gate["metric"], &gate["value"], &gate["max"]), (&"a".into(), &"n".into(), &5.into(), &4.0.into()));
+    let gate = all
+        .iter()
+        .find(|event| event["event"] == "gate-failed")
+        .expect("a gate event");
+    assert_eq!(
+        (
+            &gate["stage"],
+            &gate["metric"],
+            &gate["value"],
+            &gate["max"]
+        ),
+        (&"a".into(), &"n".into(), &5.into(), &4.0.into())
+    );
     let end = all.last().expect("events");
-    assert_eq!((&end["event"], &end["gates_failed"], &end["skipped"]), (&"run-finished".into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&end["event"], &end["gates_failed"], &end["skipped"]),
+        (&"run-finished".into(), &1.into(), &1.into())
+    );
     flow.edit("max: 4", "max: 4, on-fail: continue");
     assert_eq!(flow.outcomes(&[]), ["a=cached", "b=cached"]);
     flow.expect(3, &["run"]);
-    for gate in ["metric: bad, max: 9", "metric: text, min: 0", "metric: gone, min: 0", "metric: n, min: 5.5"] {
-        let other = Flow::new(&flow.read("flow.yaml").replace("metric: n, max: 4, on-fail: continue", gate));
+    for gate in [
+        "metric: bad, max: 9",
+        "metric: text, min: 0",
+        "metric: gone, min: 0",
+        "metric: n, min: 5.5",
+    ] {
+        let other = Flow::new(
+            &flow
+                .read("flow.yaml")
+                .replace("metric: n, max: 4, on-fail: continue", gate),
+        );
         let said = other.expect(3, &["run", "a"]);
-        assert!(said.stderr.contains("gate failed"), "{gate}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("gate failed"),
+            "{gate}: {}",
+            said.stderr
+        );
     }
-    flow.edit("metric: n, max: 4, on-fail: continue", "metric: n, min: 5, max: 5");
+    flow.edit(
+        "metric: n, max: 4, on-fail: continue",
+        "metric: n, min: 5, max: 5",
+    );
     flow.expect(0, &["run"]);
 }
 
 #[test]
 fn two_stages_with_one_key_run_once() {
     let stage = "run: 'sleep 0.2; echo 1 > {{ outputs.o }}', outputs: { o: o }";
-    let flow = Flow::new(&format!("version: 1\nstages:\n  a: {{ {stage} }}\n  b: {{ {stage} }}\n"));
+    let flow = Flow::new(&format!(
+        "version: 1\nstages:\n  a: {{ {stage} }}\n  b: {{ {stage} }}\n"
+    ));
     let mut outcomes = flow.outcomes(&["-j4"]);
     outcomes.sort();
     assert_eq!(outcomes, ["a=executed", "b=cached"]);
@@ -277,14 +418,29 @@ fn two_stages_with_one_key_run_once() {
 fn forced_and_invalidated_stages_run_again() {
     let flow = chain();
     flow.expect(0, &["run"]);
-    assert_eq!(flow.outcomes(&["--force", "mid"]), ["prep=cached", "mid=executed"]);
-    assert_eq!(flow.outcomes(&["--force"]), ["prep=executed", "mid=executed", "leaf=executed"]);
+    assert_eq!(
+        flow.outcomes(&["--force", "mid"]),
+        ["prep=cached", "mid=executed"]
+    );
+    assert_eq!(
+        flow.outcomes(&["--force"]),
+        ["prep=executed", "mid=executed", "leaf=executed"]
+    );
     flow.expect(0, &["invalidate", "prep"]);
     assert_eq!(flow.states(), ["prep=stale", "mid=stale", "leaf=stale"]);
-    assert_eq!(flow.outcomes(&[]), ["prep=executed", "mid=cached", "leaf=cached"]);
-    assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=cached", "leaf=cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=executed", "mid=cached", "leaf=cached"]
+    );
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=cached", "mid=cached", "leaf=cached"]
+    );
     flow.expect(0, &["invalidate", "--downstream", "mid"]);
-    assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=executed", "leaf=executed"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=cached", "mid=executed", "leaf=executed"]
+    );
     flow.expect(2, &["invalidate", "nope"]);
 }
 
@@ -300,7 +456,12 @@ stages:
     );
     flow.expect(0, &["run", "--twice", "good"]);
     let said = flow.expect(1, &["run", "--twice"]);
-    assert!(said.stderr.contains("bad: not reproducible: output 'o' differs at byte "), "{}", said.stderr);
+    assert!(
+        said.stderr
+            .contains("bad: not reproducible: output 'o' differs at byte "),
+        "{}",
+        said.stderr
+    );
     assert!(!said.stderr.contains("good: not"), "{}", said.stderr);
 }
 
@@ -332,12 +493,26 @@ stages:
 "#,
     );
     flow.write("s", "x");
-    let said = crate::common::said(flow.command().args(["run"]).env("SHOWN", "1").env("HIDDEN", "1").env("OTHER", "1"));
+    let said = crate::common::said(
+        flow.command()
+            .args(["run"])
+            .env("SHOWN", "1")
+            .env("HIDDEN", "1")
+            .env("OTHER", "1"),
+    );
     assert_eq!(said.code, 0, "{}", said.stderr);
-    assert_eq!(flow.read("artifacts/a/o"), ".home\n.tmp\ninputs\no\nHIDDEN\nHOME\nPATH\nPWD\nSHOWN\nTMPDIR\n");
+    assert_eq!(
+        flow.read("artifacts/a/o"),
+        ".home\n.tmp\ninputs\no\nHIDDEN\nHOME\nPATH\nPWD\nSHOWN\nTMPDIR\n"
+    );
     // A volatile variable is no part of the key, the other is.
     let again = |shown: &str, hidden: &str| {
-        let said = crate::common::said(flow.command().args(["run", "--json"]).env("SHOWN", shown).env("HIDDEN", hidden));
+        let said = crate::common::said(
+            flow.command()
+                .args(["run", "--json"])
+                .env("SHOWN", shown)
+                .env("HIDDEN", hidden),
+        );
         said.stdout.contains("\"executed\":1")
     };
     assert!(!again("1", "2"));
@@ -350,7 +525,11 @@ fn an_input_that_changes_meanwhile_fails_the_stage() {
     flow.edit("DIR", &flow.path("").display().to_string());
     flow.write("s", "old\n");
     let said = flow.expect(1, &["run"]);
-    assert!(said.stderr.contains("changed while the stage ran: s"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("changed while the stage ran: s"),
+        "{}",
+        said.stderr
+    );
     assert!(!flow.path("artifacts/a/o").exists());
     assert_eq!(flow.states(), ["a=failed", "b=blocked"]);
 }
@@ -374,8 +553,14 @@ profiles: { big: { params: { seed: 7 }, stages: { a: { params: { x: 100 } } } },
     };
     assert_eq!(result(&[]), "1 1 1\n");
     assert_eq!(result(&["--profile", "big"]), "100 7 7\n");
-    assert_eq!(result(&["--profile", "big", "--profile", "other"]), "3 7 7\n");
-    assert_eq!(result(&["--set", "first.x=hello world"]), "hello world 1 1\n");
+    assert_eq!(
+        result(&["--profile", "big", "--profile", "other"]),
+        "3 7 7\n"
+    );
+    assert_eq!(
+        result(&["--set", "first.x=hello world"]),
+        "hello world 1 1\n"
+    );
     flow.expect(2, &["run", "--profile", "bgi"]);
     flow.expect(2, &["run", "--set", "nope.x=1"]);
     flow.expect(2, &["run", "--set", "a.x"]);
@@ -387,18 +572,34 @@ fn json_is_all_there_is_on_standard_output() {
     let said = flow.expect(0, &["run", "--json"]);
     let all = events(&said.stdout);
     assert!(all.iter().all(|event| event["event"].is_string()));
-    assert_eq!(flow.json(&["status", "--json"])["stages"][0], serde_json::json!({ "stage": "prep", "state": "fresh", "reason": null }));
+    assert_eq!(
+        flow.json(&["status", "--json"])["stages"][0],
+        serde_json::json!({ "stage": "prep", "state": "fresh", "reason": null })
+    );
     let shown = flow.json(&["show", "prep", "--json"]);
     assert_eq!(shown["outputs"]["o"]["bytes"], 4);
-    assert_eq!(shown["outputs"]["o"]["digest"], format!("b3:{}", blake3::hash(b"abc\n").to_hex()));
+    assert_eq!(
+        shown["outputs"]["o"]["digest"],
+        format!("b3:{}", blake3::hash(b"abc\n").to_hex())
+    );
     assert!(shown["seconds"].is_f64() && shown["peak_memory_bytes"].as_u64() > Some(0));
-    for arguments in [["runs", "--json"], ["graph", "--json"], ["doctor", "--json"], ["verify", "--json"], ["gc", "--json"]] {
+    for arguments in [
+        ["runs", "--json"],
+        ["graph", "--json"],
+        ["doctor", "--json"],
+        ["verify", "--json"],
+        ["gc", "--json"],
+    ] {
         flow.json(&arguments);
     }
     flow.write("flow.yaml", "version: 3\n");
     let said = flow.expect(2, &["run", "--json"]);
     assert_eq!(said.stdout, "");
-    assert!(said.stderr.starts_with("flow.yaml:1:10: "), "{}", said.stderr);
+    assert!(
+        said.stderr.starts_with("flow.yaml:1:10: "),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]
@@ -407,7 +608,10 @@ fn garbage_goes_and_kept_runs_stay() {
     flow.expect(0, &["run"]);
     flow.write("src/a.txt", "2\n");
     flow.expect(0, &["run"]);
-    let first = flow.json(&["runs", "--json"])["runs"][1]["run"].as_str().expect("run").to_string();
+    let first = flow.json(&["runs", "--json"])["runs"][1]["run"]
+        .as_str()
+        .expect("run")
+        .to_string();
     flow.expect(0, &["runs", "--pin", &first]);
     flow.expect(0, &["gc", "--keep", "1"]);
     flow.write("src/a.txt", "a b c\n");
@@ -416,8 +620,33 @@ fn garbage_goes_and_kept_runs_stay() {
     flow.expect(0, &["gc", "--keep", "1"]);
     assert_ne!(flow.states()[0], "prep=fresh");
     flow.write("src/a.txt", "2\n");
-    assert_eq!(flow.outcomes(&[]), ["prep=cached", "mid=cached", "leaf=cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["prep=cached", "mid=cached", "leaf=cached"]
+    );
     assert!(flow.run(&["diff", &first, "last"]).code == 2);
+}
+
+#[test]
+fn lists_are_sorted_and_names_that_clash_are_kept_apart() {
+    let flow = Flow::new(
+        r#"
+version: 1
+stages:
+  a: { run: "mkdir d; echo a > d/f", outputs: { o: d/, f: e/f } }
+  b: { run: "echo b > {{ outputs.f }}", outputs: { f: e/f } }
+  c: { run: "find {{ inputs.l }} -type f | sort > {{ outputs.o }}; cat {{ inputs.m }} >> {{ outputs.o }}", inputs: { l: [s, b.f, s/x, a.f, a.o], m: [s/y, s/x] }, outputs: { o: o } }
+"#,
+    );
+    flow.edit("echo a > d/f", "echo a > d/f; echo a > e/f");
+    flow.write("s/x", "x\n");
+    flow.write("s/y", "y\n");
+    flow.expect(0, &["run"]);
+    let text = flow.read("artifacts/c/o");
+    assert_eq!(text.lines().count(), 8, "{text}");
+    assert!(text.ends_with("x\ny\n"), "{text}");
+    flow.edit("[s, b.f, s/x, a.f, a.o]", "[a.f, s/x, a.o, b.f, s]");
+    assert_eq!(flow.outcomes(&["c"]), ["a=cached", "b=cached", "c=cached"]);
 }
 
 #[test]
@@ -426,7 +655,10 @@ fn two_checkouts_have_the_same_keys() {
     one.expect(0, &["run"]);
     other.expect(0, &["run", "-j1"]);
     for stage in ["prep", "mid", "leaf"] {
-        assert_eq!(one.json(&["show", stage, "--json"])["key"], other.json(&["show", stage, "--json"])["key"]);
+        assert_eq!(
+            one.json(&["show", stage, "--json"])["key"],
+            other.json(&["show", stage, "--json"])["key"]
+        );
     }
 }
 
@@ -434,10 +666,18 @@ fn two_checkouts_have_the_same_keys() {
 fn hostile_file_names_go_through() {
     use std::os::unix::ffi::OsStrExt;
     let flow = Flow::new("version: 1\nstages:\n  a: { run: 'cat {{ inputs.s }} > {{ outputs.o }}; ls -R {{ inputs.d }} > /dev/null', inputs: { s: 's/*', d: s }, outputs: { o: o } }\n");
-    for (position, name) in ["a b", "c'd\"e", "f\ng", "$(touch x)", "ü", "-n", "*"].iter().enumerate() {
+    for (position, name) in ["a b", "c'd\"e", "f\ng", "$(touch x)", "ü", "-n", "*"]
+        .iter()
+        .enumerate()
+    {
         flow.write(&format!("s/{name}"), format!("{position}"));
     }
-    std::fs::write(flow.path("s").join(std::ffi::OsStr::from_bytes(b"\xff\xfe")), "x").expect("file");
+    std::fs::write(
+        flow.path("s")
+            .join(std::ffi::OsStr::from_bytes(b"\xff\xfe")),
+        "x",
+    )
+    .expect("file");
     let said = flow.run(&["run"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let mut letters: Vec<char> = flow.read("artifacts/a/o").chars().collect();

@@ -35,26 +35,41 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn start(flow: &Flow, mark: &str) -> Child {
-    let child = flow.command().args(["run", "a"]).stderr(Stdio::null()).spawn().expect("run");
+    let child = flow
+        .command()
+        .args(["run", "a"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run");
     wait_until("the stage starts", || alive(mark) >= 4);
     child
 }
 
 fn signal(child: &Child, name: &str) {
-    let status = std::process::Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+    let status = std::process::Command::new("kill")
+        .args(["-s", name, &child.id().to_string()])
+        .status();
     assert!(status.expect("kill").success());
 }
 
 #[test]
 fn signals_leave_no_child() {
-    for (name, code, mark) in [("INT", Some(130), "86411"), ("TERM", Some(143), "86412"), ("KILL", None, "86413")] {
+    for (name, code, mark) in [
+        ("INT", Some(130), "86411"),
+        ("TERM", Some(143), "86412"),
+        ("KILL", None, "86413"),
+    ] {
         let flow = Flow::new(&STUBBORN.replace("MARK", mark));
         let mut child = start(&flow, mark);
         assert_eq!(flow.states()[0], "a=running");
         signal(&child, name);
         let sent = Instant::now();
         assert_eq!(child.wait().expect("end").code(), code, "{name}");
-        assert!(sent.elapsed() < Duration::from_secs(6), "{name}: {:?}", sent.elapsed());
+        assert!(
+            sent.elapsed() < Duration::from_secs(6),
+            "{name}: {:?}",
+            sent.elapsed()
+        );
         wait_until(name, || alive(mark) == 0);
         assert_eq!(flow.states()[0], "a=never-ran");
     }
@@ -71,17 +86,30 @@ fn a_good_stage_leaves_no_child() {
 #[test]
 fn a_second_run_waits_or_says_so() {
     let flow = Flow::new("version: 1\nstages:\n  a: { run: 'sleep 1; echo x > {{ outputs.o }}', outputs: { o: o } }\n");
-    let mut first = flow.command().args(["run"]).stderr(Stdio::null()).spawn().expect("run");
+    let mut first = flow
+        .command()
+        .args(["run"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run");
     wait_until("the first run starts", || flow.states()[0] == "a=running");
     let started = Instant::now();
     let said = flow.expect(5, &["run", "--no-wait"]);
     assert!(started.elapsed() < Duration::from_secs(1));
-    assert!(said.stderr.contains(&first.id().to_string()), "{}", said.stderr);
+    assert!(
+        said.stderr.contains(&first.id().to_string()),
+        "{}",
+        said.stderr
+    );
     for command in [&["status"][..], &["why", "a"], &["log", "a"]] {
         flow.expect(0, command);
     }
     let said = flow.expect(0, &["run", "--json"]);
-    assert!(said.stderr.contains("waiting") && said.stderr.contains(&first.id().to_string()), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("waiting") && said.stderr.contains(&first.id().to_string()),
+        "{}",
+        said.stderr
+    );
     assert!(said.stdout.contains("\"cached\":1"));
     assert!(first.wait().expect("end").success());
 }

@@ -28,7 +28,8 @@ fn flow() -> Flow {
     flow.write("tool-wrappers/tool/wrapper.yaml", "version: 1\ntools: [{ program: tool, version: [tool, --version] }]\noutputs: { o: required }\nsteps: [[sh, -c, 'tool > o.txt']]\n");
     for program in ["plugin.sh", "bin/tool"] {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(flow.path(program), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        std::fs::set_permissions(flow.path(program), std::fs::Permissions::from_mode(0o755))
+            .expect("chmod");
     }
     let said = run(&flow, &["run"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
@@ -36,27 +37,51 @@ fn flow() -> Flow {
 }
 
 fn run(flow: &Flow, arguments: &[&str]) -> crate::common::Said {
-    let path = format!("{}:{}", flow.path("bin").display(), std::env::var("PATH").unwrap_or_default());
-    crate::common::said(flow.command().args(arguments).env("PATH", path).env("MODE", "fast"))
+    let path = format!(
+        "{}:{}",
+        flow.path("bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    crate::common::said(
+        flow.command()
+            .args(arguments)
+            .env("PATH", path)
+            .env("MODE", "fast"),
+    )
 }
 
 fn why(flow: &Flow, stage: &str) -> Value {
     let said = run(flow, &["why", stage, "--json"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let why: Value = serde_json::from_str(&said.stdout).expect("json");
-    let status: Value = serde_json::from_str(&run(flow, &["status", stage, "--json"]).stdout).expect("json");
-    assert_eq!(status["stages"][0]["state"], why["state"], "status and why agree");
-    assert_eq!(status["stages"][0]["reason"], why["reasons"].get(0).cloned().unwrap_or_default());
-    assert_eq!(why["state"] == "fresh", why["reasons"].as_array().is_some_and(Vec::is_empty));
+    let status: Value =
+        serde_json::from_str(&run(flow, &["status", stage, "--json"]).stdout).expect("json");
+    assert_eq!(
+        status["stages"][0]["state"], why["state"],
+        "status and why agree"
+    );
+    assert_eq!(
+        status["stages"][0]["reason"],
+        why["reasons"].get(0).cloned().unwrap_or_default()
+    );
+    assert_eq!(
+        why["state"] == "fresh",
+        why["reasons"].as_array().is_some_and(Vec::is_empty)
+    );
     why
 }
 
 /// Digests are shortened to what tells them apart.
 fn shortened(value: Value) -> Value {
     match value {
-        Value::String(text) if text.starts_with("b3:") => Value::from(text.chars().take(9).collect::<String>()),
+        Value::String(text) if text.starts_with("b3:") => {
+            Value::from(text.chars().take(9).collect::<String>())
+        }
         Value::Array(items) => items.into_iter().map(shortened).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, value)| (key, shortened(value))).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (key, shortened(value)))
+            .collect(),
         other => other,
     }
 }
@@ -74,7 +99,10 @@ fn never_ran() {
     for file in ["src/a.txt", "glob/1.txt", "plugin.sh"] {
         flow.write(file, "a\n");
     }
-    flow.write("tool-wrappers/tool/wrapper.yaml", "version: 1\noutputs: { o: required }\nsteps: [[sh, -c, 'tool > o.txt']]\n");
+    flow.write(
+        "tool-wrappers/tool/wrapper.yaml",
+        "version: 1\noutputs: { o: required }\nsteps: [[sh, -c, 'tool > o.txt']]\n",
+    );
     snapshot("never-ran", why(&flow, "leaf"));
 }
 
@@ -133,7 +161,10 @@ fn tools() {
     let flow = flow();
     flow.write("bin/tool", "#!/bin/sh\necho tool 1.3.0\n");
     snapshot("tool-changed", why(&flow, "wrap"));
-    flow.write("bin/tool", "#!/bin/sh\n# the same version, another program\necho tool 1.2.3\n");
+    flow.write(
+        "bin/tool",
+        "#!/bin/sh\n# the same version, another program\necho tool 1.2.3\n",
+    );
     let why_now = why(&flow, "wrap");
     assert_eq!(why_now["reasons"][0]["kind"], "tool-changed");
     std::fs::remove_file(flow.path("bin/tool")).expect("file");
@@ -145,15 +176,29 @@ fn tools() {
 #[test]
 fn environment() {
     let flow = flow();
-    let path = format!("{}:{}", flow.path("bin").display(), std::env::var("PATH").unwrap_or_default());
-    let said = crate::common::said(flow.command().args(["why", "prep", "--json"]).env("PATH", path));
-    snapshot("env-changed", serde_json::from_str(&said.stdout).expect("json"));
+    let path = format!(
+        "{}:{}",
+        flow.path("bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let said = crate::common::said(
+        flow.command()
+            .args(["why", "prep", "--json"])
+            .env("PATH", path),
+    );
+    snapshot(
+        "env-changed",
+        serde_json::from_str(&said.stdout).expect("json"),
+    );
 }
 
 #[test]
 fn outputs() {
     let flow = flow();
-    flow.edit("outputs: { o: o.txt } }\n  mid", "outputs: { o: p.txt } }\n  mid");
+    flow.edit(
+        "outputs: { o: o.txt } }\n  mid",
+        "outputs: { o: p.txt } }\n  mid",
+    );
     snapshot("outputs-changed", why(&flow, "prep"));
 }
 

@@ -20,7 +20,9 @@ fn main() {
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
     let packages = read_lock(&lock);
     let members = members(&root.join("stages"));
-    let mut text = String::from("/// Digest of the sources of each shipped stage, by the name after `uses:`.\n");
+    let mut text = String::from(
+        "/// Digest of the sources of each shipped stage, by the name after `uses:`.\n",
+    );
     text.push_str("const PLUGIN_DIGESTS: &[(&str, &str)] = &[\n");
     for name in members.keys() {
         if let Some(stage) = name.strip_prefix("nanoflow-stage-") {
@@ -40,7 +42,9 @@ fn members(folder: &Path) -> BTreeMap<String, PathBuf> {
     let mut members = BTreeMap::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let manifest = std::fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_default();
-        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        let name = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
         if let Some(name) = name {
             members.insert(name.to_string(), entry.path());
         }
@@ -50,8 +54,11 @@ fn members(folder: &Path) -> BTreeMap<String, PathBuf> {
 
 fn read_lock(text: &str) -> Vec<Package> {
     let value = |block: &str, key: &str| {
-        let line = block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""));
-        line.map(|line| line.trim_end_matches('"').to_string()).unwrap_or_default()
+        let line = block
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""));
+        line.map(|line| line.trim_end_matches('"').to_string())
+            .unwrap_or_default()
     };
     text.split("[[package]]")
         .skip(1)
@@ -78,7 +85,9 @@ fn digest(packages: &[Package], members: &BTreeMap<String, PathBuf>, name: &str)
         }
         let mut words = need.split(' ');
         let (wanted, version) = (words.next().unwrap_or_default(), words.next());
-        let fits = |package: &&Package| package.name == wanted && version.is_none_or(|version| package.version == version);
+        let fits = |package: &&Package| {
+            package.name == wanted && version.is_none_or(|version| package.version == version)
+        };
         for package in packages.iter().filter(fits) {
             stack.extend(package.needs.iter().cloned());
             let content = match members.get(&package.name) {
@@ -103,14 +112,21 @@ fn hash_folder(folder: &Path) -> String {
         for entry in std::fs::read_dir(&at).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let top = at == folder;
-            if name.starts_with('.') || name.ends_with(".md") || (top && ["tests", "benches", "examples", "target"].contains(&name.as_str())) {
+            if name.starts_with('.')
+                || name.ends_with(".md")
+                || (top && ["tests", "benches", "examples", "target"].contains(&name.as_str()))
+            {
                 continue;
             }
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(path);
             } else {
-                let relative = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+                let relative = path
+                    .strip_prefix(folder)
+                    .unwrap_or(&path)
+                    .to_string_lossy()
+                    .into_owned();
                 files.insert(relative, path);
             }
         }

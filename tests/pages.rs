@@ -14,10 +14,15 @@ fn blocks(page: &str) -> Vec<Block> {
     let mut found = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
-        let Some(info) = line.strip_prefix("```") else { continue };
+        let Some(info) = line.strip_prefix("```") else {
+            continue;
+        };
         let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
         if let Some((_, path)) = info.split_once("file=") {
-            found.push(Block::File { path: path.to_string(), text: body.join("\n") + "\n" });
+            found.push(Block::File {
+                path: path.to_string(),
+                text: body.join("\n") + "\n",
+            });
         } else if info == "console" {
             let mut commands: Vec<(String, String)> = Vec::new();
             for line in body {
@@ -34,7 +39,10 @@ fn blocks(page: &str) -> Vec<Block> {
 }
 
 fn run(command: &str, folder: &Path) -> String {
-    let binary = Path::new(env!("CARGO_BIN_EXE_nanoflow")).parent().expect("a folder").to_path_buf();
+    let binary = Path::new(env!("CARGO_BIN_EXE_nanoflow"))
+        .parent()
+        .expect("a folder")
+        .to_path_buf();
     let path = std::env::var("PATH").expect("PATH");
     let output = Command::new("sh")
         .args(["-c", command])
@@ -61,12 +69,16 @@ fn writing_a_stage_works_as_it_is_written() {
         match block {
             Block::File { path, text } => {
                 let sdk = root.join("stages/sdk");
-                let text = text.replace("../../nanoflow/stages/sdk", sdk.to_str().expect("a path in UTF-8"));
+                let text = text.replace(
+                    "../../nanoflow/stages/sdk",
+                    sdk.to_str().expect("a path in UTF-8"),
+                );
                 let path = folder.join(path);
                 fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
                 if path.ends_with("reverse/Cargo.toml") {
                     // The lock file of the workspace names versions that are on this machine already.
-                    fs::copy(root.join("Cargo.lock"), path.with_file_name("Cargo.lock")).expect("Cargo.lock");
+                    fs::copy(root.join("Cargo.lock"), path.with_file_name("Cargo.lock"))
+                        .expect("Cargo.lock");
                 }
                 fs::write(path, text).expect("a file");
             }
@@ -81,5 +93,8 @@ fn writing_a_stage_works_as_it_is_written() {
             }
         }
     }
-    assert!(commands_run >= 8, "only {commands_run} commands were found on the page");
+    assert!(
+        commands_run >= 8,
+        "only {commands_run} commands were found on the page"
+    );
 }

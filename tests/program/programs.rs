@@ -216,8 +216,13 @@ fn a_checkpoint_is_found_by_the_next_try() {
         .expect("run");
     let started = Instant::now();
     let half = || {
-        let folders = std::fs::read_dir(flow.path("cache/checkpoints")).into_iter().flatten().flatten();
-        folders.into_iter().any(|folder| folder.path().join("half").exists())
+        let folders = std::fs::read_dir(flow.path("cache/checkpoints"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        folders
+            .into_iter()
+            .any(|folder| folder.path().join("half").exists())
     };
     while !half() {
         assert!(started.elapsed() < Duration::from_secs(20));

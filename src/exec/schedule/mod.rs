@@ -3,12 +3,13 @@
 //! What can be settled from the cache is settled first, in order and without any task; only if something is left to execute a
 //! runtime is started. All decisions are made in one place, by one thread; tasks only do one stage's work and report.
 
+mod drive;
+mod twice;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use tokio::sync::{mpsc, watch};
+use std::time::Instant;
 
 use crate::events::{Event, Events, Outcome};
 use crate::flow::StageId;
@@ -16,13 +17,12 @@ use crate::gate::judge;
 use crate::key::ActionKey;
 use crate::store::{Action, Failure, Good, Memo, RestoreError, State, StateLine, StoreError};
 
-use super::attempt::{self, Attempt, Done};
-use super::child::{Progress, Stop};
+use super::attempt::Done;
 use super::plan::{lookup, resolve, Resolved};
 use super::programs::Problem;
-use super::resources::Tokens;
 use super::work::Failed;
 use super::Project;
+use drive::Drive;
 
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
@@ -456,112 +456,6 @@ impl Run<'_> {
         runtime.block_on(self.drive(&mut Drive::default()))
     }
 
-    /// Starts what can be started, takes what comes, until nothing runs and nothing can be started.
-    async fn drive(&mut self, drive: &mut Drive) -> Result<(), RunError> {
-        let mut tokens = Tokens::new(self.options.jobs, &self.project.flow.limits);
-        let (stop, stopped) = watch::channel(Stop::No);
-        let (sender, mut receiver) = mpsc::unbounded_channel::<Message>();
-        let mut signals = Signals::new().map_err(RunError::Runtime)?;
-        loop {
-            self.start_ready(drive, &mut tokens, &sender, &stopped);
-            if drive.running == 0 {
-                return Ok(());
-            }
-            tokio::select! {
-                message = receiver.recv() => match message {
-                    Some(Message::Progress { id, progress }) => self.told_progress(id, progress),
-                    Some(Message::Done { id, done }) => {
-                        drive.running -= 1;
-                        tokens.give_back(&self.project.flow.stage(id).resources);
-                        self.done(id, *done)?;
-                        self.write_state()?;
-                    }
-                    None => return Ok(()),
-                },
-                signal = signals.next() => {
-                    let again = self.report.signal.replace(signal).is_some();
-                    self.stopping = true;
-                    let _ = stop.send(if again { Stop::Kill } else { Stop::Ask });
-                    drive.deadline = Some(tokio::time::Instant::now() + GRACE);
-                }
-                () = at(drive.deadline) => {
-                    drive.deadline = None;
-                    let _ = stop.send(Stop::Kill);
-                }
-            }
-        }
-    }
-
-    fn start_ready(
-        &mut self,
-        drive: &mut Drive,
-        tokens: &mut Tokens,
-        sender: &mpsc::UnboundedSender<Message>,
-        stopped: &watch::Receiver<Stop>,
-    ) {
-        let mut held = VecDeque::new();
-        while let Some(id) = self.queue.pop_front() {
-            let want = self.project.flow.stage(id).resources.clone();
-            if self.stopping {
-                held.push_back(id);
-                continue;
-            }
-            if !tokens.fits(&want) {
-                held.push_back(id);
-                continue;
-            }
-            let Some(resolved) = self.resolved.get(&id).cloned() else {
-                continue;
-            };
-            tokens.take(&want);
-            drive.running += 1;
-            self.places.insert(id, Place::Running);
-            self.events.emit(&Event::StageStarted {
-                stage: self.name(id),
-                key: resolved.key.to_string(),
-            });
-            let attempt = Attempt {
-                project: self.project.clone(),
-                id,
-                resolved,
-                run: self.options.run.clone(),
-                threads: tokens.threads(&want),
-                record: true,
-            };
-            let (sender, stopped) = (sender.clone(), stopped.clone());
-            tokio::spawn(async move {
-                let progress = {
-                    let sender = sender.clone();
-                    move |progress| {
-                        let _ = sender.send(Message::Progress { id, progress });
-                    }
-                };
-                let done = attempt::run(attempt, stopped, progress).await;
-                let _ = sender.send(Message::Done {
-                    id,
-                    done: Box::new(done),
-                });
-            });
-        }
-        self.queue = held;
-    }
-
-    fn told_progress(&mut self, id: StageId, progress: Progress) {
-        let Progress {
-            done,
-            total,
-            unit,
-            note,
-        } = progress;
-        self.events.emit(&Event::StageProgress {
-            stage: self.name(id),
-            done,
-            total,
-            unit,
-            note,
-        });
-    }
-
     /// One stage's work is over: keeps what came of it and looks at what waited for it.
     fn done(&mut self, id: StageId, done: Done) -> Result<(), RunError> {
         let Some(resolved) = self.resolved.get(&id).cloned() else {
@@ -680,119 +574,6 @@ impl Run<'_> {
                 hint: None,
                 failure: None,
             });
-        }
-    }
-
-    /// `--twice`: runs every good stage again, keeps nothing, compares.
-    fn second_pass(&mut self) -> Result<(), RunError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(RunError::Runtime)?;
-        for id in self.order.clone() {
-            let (Some(action), Some(resolved)) =
-                (self.action_of(id), self.resolved.get(&id).cloned())
-            else {
-                continue;
-            };
-            let attempt = Attempt {
-                project: self.project.clone(),
-                id,
-                resolved: resolved.clone(),
-                run: self.options.run.clone(),
-                threads: Tokens::new(self.options.jobs, &self.project.flow.limits)
-                    .threads(&self.project.flow.stage(id).resources),
-                record: false,
-            };
-            let (stop, stopped) = watch::channel(Stop::No);
-            let result = runtime.block_on(async {
-                let mut signals = Signals::new().map_err(RunError::Runtime)?;
-                let work = attempt::compare(attempt, action, stopped);
-                tokio::pin!(work);
-                loop {
-                    tokio::select! {
-                        result = &mut work => return Ok::<_, RunError>(result),
-                        signal = signals.next() => {
-                            self.report.signal = Some(signal);
-                            let _ = stop.send(Stop::Kill);
-                        }
-                    }
-                }
-            })?;
-            if self.report.signal.is_some() {
-                return Ok(());
-            }
-            let stage = self.name(id);
-            match result {
-                Ok(differences) => {
-                    for (output, place) in differences {
-                        self.report.stage_failed = true;
-                        self.events.emit(&Event::StageDiffers {
-                            stage: stage.clone(),
-                            output,
-                            place,
-                        });
-                    }
-                }
-                Err(failed) => {
-                    self.report.stage_failed = true;
-                    self.events.emit(&Event::StageDiffers {
-                        stage,
-                        output: String::new(),
-                        place: format!("the second time it failed: {failed}"),
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How long a stage that was asked to stop may take.
-const GRACE: Duration = Duration::from_millis(1500);
-
-#[derive(Default)]
-struct Drive {
-    running: usize,
-    /// When what was asked to stop is killed.
-    deadline: Option<tokio::time::Instant>,
-}
-
-async fn at(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-enum Message {
-    Progress { id: StageId, progress: Progress },
-    Done { id: StageId, done: Box<Done> },
-}
-
-/// Signals that end a run.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        use tokio::signal::unix::{signal, SignalKind};
-        crate::signals::handled_by_run();
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 2,
-            _ = self.terminate.recv() => 15,
-            _ = self.hangup.recv() => 1,
         }
     }
 }

@@ -1,0 +1,171 @@
+//! The deciding loop of a run: starts what can be started, takes what comes, ends what a signal ends.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::events::Event;
+use crate::flow::StageId;
+
+use super::super::attempt::{self, Attempt, Done};
+use super::super::child::{Progress, Stop};
+use super::super::resources::Tokens;
+use super::{Place, Run, RunError};
+
+impl Run<'_> {
+    /// Starts what can be started, takes what comes, until nothing runs and nothing can be started.
+    pub(super) async fn drive(&mut self, drive: &mut Drive) -> Result<(), RunError> {
+        let mut tokens = Tokens::new(self.options.jobs, &self.project.flow.limits);
+        let (stop, stopped) = watch::channel(Stop::No);
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Message>();
+        let mut signals = Signals::new().map_err(RunError::Runtime)?;
+        loop {
+            self.start_ready(drive, &mut tokens, &sender, &stopped);
+            if drive.running == 0 {
+                return Ok(());
+            }
+            tokio::select! {
+                message = receiver.recv() => match message {
+                    Some(Message::Progress { id, progress }) => self.told_progress(id, progress),
+                    Some(Message::Done { id, done }) => {
+                        drive.running -= 1;
+                        tokens.give_back(&self.project.flow.stage(id).resources);
+                        self.done(id, *done)?;
+                        self.write_state()?;
+                    }
+                    None => return Ok(()),
+                },
+                signal = signals.next() => {
+                    let again = self.report.signal.replace(signal).is_some();
+                    self.stopping = true;
+                    let _ = stop.send(if again { Stop::Kill } else { Stop::Ask });
+                    drive.deadline = Some(tokio::time::Instant::now() + GRACE);
+                }
+                () = at(drive.deadline) => {
+                    drive.deadline = None;
+                    let _ = stop.send(Stop::Kill);
+                }
+            }
+        }
+    }
+
+    fn start_ready(
+        &mut self,
+        drive: &mut Drive,
+        tokens: &mut Tokens,
+        sender: &mpsc::UnboundedSender<Message>,
+        stopped: &watch::Receiver<Stop>,
+    ) {
+        let mut held = VecDeque::new();
+        while let Some(id) = self.queue.pop_front() {
+            let want = self.project.flow.stage(id).resources.clone();
+            if self.stopping {
+                held.push_back(id);
+                continue;
+            }
+            if !tokens.fits(&want) {
+                held.push_back(id);
+                continue;
+            }
+            let Some(resolved) = self.resolved.get(&id).cloned() else {
+                continue;
+            };
+            tokens.take(&want);
+            drive.running += 1;
+            self.places.insert(id, Place::Running);
+            self.events.emit(&Event::StageStarted {
+                stage: self.name(id),
+                key: resolved.key.to_string(),
+            });
+            let attempt = Attempt {
+                project: self.project.clone(),
+                id,
+                resolved,
+                run: self.options.run.clone(),
+                threads: tokens.threads(&want),
+                record: true,
+            };
+            let (sender, stopped) = (sender.clone(), stopped.clone());
+            tokio::spawn(async move {
+                let progress = {
+                    let sender = sender.clone();
+                    move |progress| {
+                        let _ = sender.send(Message::Progress { id, progress });
+                    }
+                };
+                let done = attempt::run(attempt, stopped, progress).await;
+                let _ = sender.send(Message::Done {
+                    id,
+                    done: Box::new(done),
+                });
+            });
+        }
+        self.queue = held;
+    }
+
+    fn told_progress(&mut self, id: StageId, progress: Progress) {
+        let Progress {
+            done,
+            total,
+            unit,
+            note,
+        } = progress;
+        self.events.emit(&Event::StageProgress {
+            stage: self.name(id),
+            done,
+            total,
+            unit,
+            note,
+        });
+    }
+}
+
+/// How long a stage that was asked to stop may take.
+const GRACE: Duration = Duration::from_millis(1500);
+
+#[derive(Default)]
+pub(super) struct Drive {
+    running: usize,
+    /// When what was asked to stop is killed.
+    deadline: Option<tokio::time::Instant>,
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+enum Message {
+    Progress { id: StageId, progress: Progress },
+    Done { id: StageId, done: Box<Done> },
+}
+
+/// Signals that end a run.
+pub(super) struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> std::io::Result<Signals> {
+        use tokio::signal::unix::{signal, SignalKind};
+        crate::signals::handled_by_run();
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    pub(super) async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+            _ = self.hangup.recv() => 1,
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::exec::Project;
+use crate::exec::{Get, Project};
 use crate::flow::{Body, StageId};
 use crate::plugins;
 
@@ -27,6 +27,8 @@ pub struct Checked {
     /// What is wrong with it.
     pub problem: Option<String>,
     pub apt: Option<String>,
+    /// What to do where no package brings it.
+    pub hint: Option<String>,
     pub stages: Vec<String>,
 }
 
@@ -35,12 +37,12 @@ pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
     let mut found: BTreeMap<String, Checked> = BTreeMap::new();
     for id in stages {
         let stage = project.flow.stage(*id);
-        let mut need = |program: &str, version: &[String], min: Option<&str>, apt: Option<&str>| {
+        let mut need = |program: &str, version: &[String], min: Option<&str>, get: Get<'_>| {
             let entry = found.entry(program.to_string()).or_insert_with(|| {
                 let identity =
                     project
                         .tools
-                        .identify(&project.store.stat, program, version, min, apt);
+                        .identify(&project.store.stat, program, version, min, get);
                 let (version, problem) = match identity {
                     Ok(identity) => (
                         Some(identity.version).filter(|version| !version.is_empty()),
@@ -56,7 +58,8 @@ pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
                         .find(program)
                         .map(|path| path.display().to_string()),
                     problem,
-                    apt: apt.map(str::to_string),
+                    apt: get.apt.map(str::to_string),
+                    hint: get.hint.map(str::to_string),
                     stages: Vec::new(),
                 }
             });
@@ -70,7 +73,15 @@ pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
                 {
                     let mut version = vec![tool.program.to_string()];
                     version.extend(tool.version_args.iter().map(|word| (*word).to_string()));
-                    need(tool.program, &version, None, Some(tool.apt));
+                    need(
+                        tool.program,
+                        &version,
+                        None,
+                        Get {
+                            apt: Some(tool.apt),
+                            hint: None,
+                        },
+                    );
                 }
             }
             Body::Wrapper(name) => {
@@ -80,7 +91,10 @@ pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
                             &tool.program,
                             &tool.version,
                             tool.min.as_deref(),
-                            tool.apt.as_deref(),
+                            Get {
+                                apt: tool.apt.as_deref(),
+                                hint: tool.hint.as_deref(),
+                            },
                         );
                     }
                 }
@@ -90,7 +104,7 @@ pub fn check(project: &Project, stages: &[StageId]) -> Vec<Checked> {
                     .first()
                     .filter(|word| word.literal && !word.text.contains('/'))
                 {
-                    need(&word.text, &[], None, None);
+                    need(&word.text, &[], None, Get::default());
                 }
             }
             Body::Shell(_) => {}
@@ -125,7 +139,10 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
         .map(|tool| {
             let state = match &tool.problem {
                 None => "ok".to_string(),
-                Some(problem) => format!("MISSING: {problem}"),
+                Some(problem) => match &tool.hint {
+                    Some(hint) => format!("MISSING: {problem} ({hint})"),
+                    None => format!("MISSING: {problem}"),
+                },
             };
             vec![
                 tool.program.clone(),

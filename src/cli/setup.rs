@@ -88,7 +88,17 @@ fn missing(project: &Project, order: &[StageId]) -> (BTreeSet<String>, Vec<Strin
             Some(package) => {
                 packages.insert(package);
             }
-            None => other.push(format!("{} (for {})", tool.program, tool.stages.join(", "))),
+            None => {
+                let hint = tool
+                    .hint
+                    .map(|hint| format!("; {hint}"))
+                    .unwrap_or_default();
+                other.push(format!(
+                    "{} (for {}{hint})",
+                    tool.program,
+                    tool.stages.join(", ")
+                ));
+            }
         }
     }
     (packages, other)

@@ -17,5 +17,5 @@ pub use plan::{plan, resolve, Plan, Resolved, Staged, StagedFrom, Verdict};
 pub use programs::Problem;
 pub use project::{LoadError, Overrides, Project};
 pub use schedule::{artifacts_of, log_path, run, RunError, RunOptions, RunReport};
-pub use tools::{Missing, Tools};
+pub use tools::{Get, Missing, Tools};
 pub use wrapper::{ToolNeed, Wrapper};

@@ -10,7 +10,7 @@ use crate::flow::{Body, Fault, Flow, StageId};
 use crate::key::{Runs, ToolIdentity};
 use crate::plugins;
 
-use super::tools::Missing;
+use super::tools::{Get, Missing};
 use super::wrapper::{Need, Wrapper};
 use super::Project;
 
@@ -254,7 +254,10 @@ impl Project {
                 tool.program,
                 &command,
                 None,
-                Some(tool.apt),
+                Get {
+                    apt: Some(tool.apt),
+                    hint: None,
+                },
             )?;
             tools.insert(tool.program.to_string(), identity);
         }
@@ -286,7 +289,10 @@ impl Project {
                 &tool.program,
                 &tool.version,
                 tool.min.as_deref(),
-                tool.apt.as_deref(),
+                Get {
+                    apt: tool.apt.as_deref(),
+                    hint: tool.hint.as_deref(),
+                },
             )?;
             tools.insert(tool.program.clone(), identity);
         }

@@ -17,6 +17,15 @@ pub struct Missing {
     pub hint: Option<String>,
 }
 
+/// How a program that is missing can be had.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Get<'a> {
+    /// Debian package that brings it.
+    pub apt: Option<&'a str>,
+    /// What to do where no package brings it.
+    pub hint: Option<&'a str>,
+}
+
 /// Programs found so far; versions are kept in `cache/tools.json` by the digest of the binary.
 pub struct Tools {
     path: OsString,
@@ -62,7 +71,7 @@ impl Tools {
         program: &str,
         version_command: &[String],
         min: Option<&str>,
-        apt: Option<&str>,
+        get: Get<'_>,
     ) -> Result<ToolIdentity, Missing> {
         let name = format!(
             "{program}\0{}\0{}",
@@ -76,7 +85,7 @@ impl Tools {
         if let Some(result) = known.get(&name) {
             return result.clone();
         }
-        let result = self.probe(stat, program, version_command, min, apt);
+        let result = self.probe(stat, program, version_command, min, get);
         known.insert(name, result.clone());
         result
     }
@@ -87,10 +96,19 @@ impl Tools {
         program: &str,
         version_command: &[String],
         min: Option<&str>,
-        apt: Option<&str>,
+        get: Get<'_>,
     ) -> Result<ToolIdentity, Missing> {
-        let hint =
-            apt.map(|package| format!("'nanoflow setup' installs it (apt-get install {package})"));
+        let hint = match get {
+            Get {
+                hint: Some(hint), ..
+            } => Some(hint.to_string()),
+            Get {
+                apt: Some(package), ..
+            } => Some(format!(
+                "'nanoflow setup' installs it (apt-get install {package})"
+            )),
+            _ => None,
+        };
         let missing = |message: String| Missing {
             program: program.to_string(),
             message,

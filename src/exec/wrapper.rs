@@ -50,6 +50,9 @@ pub struct ToolNeed {
     /// Debian package that brings it.
     #[serde(default)]
     pub apt: Option<String>,
+    /// Where to get it, if no package brings it.
+    #[serde(default)]
+    pub hint: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

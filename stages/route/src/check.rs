@@ -7,7 +7,8 @@ use nanoflow_layout::{Dbu, Rect};
 
 use crate::problem::{Layer, Owner, Shape};
 use crate::rules::{Rules, SHORT};
-use crate::scan::{scan, Finding, Piece};
+use crate::scan::{Finding, Piece};
+use crate::screen::screen;
 
 /// A broken rule on a layer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,28 +194,11 @@ impl Checker {
     }
 
     fn metal(&self, k: usize, core: Rect, outer: Rect, shapes: &[Shape], found: &mut Vec<Violation>) {
-        let on: Vec<Piece> = shapes.iter().filter(|s| s.layer == Layer::Metal(k)).map(|s| (s.rect, s.owner, s.routed)).collect();
-        let mut findings = scan(&self.rules.metals[k], outer, &on);
-        self.huge(k, &on, &mut findings);
+        let mut on: Vec<Piece> = shapes.iter().filter(|s| s.layer == Layer::Metal(k)).map(|s| (s.rect, s.owner, s.routed)).collect();
+        on.sort_unstable_by_key(|piece| (piece.0, piece.1));
+        let findings = screen(&self.rules, k, outer, &on);
         let kept = findings.into_iter().filter(|finding| in_core(core, finding.rect));
         found.extend(kept.map(|Finding { rule, rect, owners }| Violation { layer: Layer::Metal(k), rule, rect, owners }));
-    }
-
-    /// Wider spacing next to huge metal.
-    fn huge(&self, k: usize, on: &[Piece], findings: &mut Vec<Finding>) {
-        let rule = &self.rules.metals[k];
-        for (rect, owner, _) in on {
-            let space = self.rules.space_of(k, *rect);
-            if space == rule.space {
-                continue;
-            }
-            for (other, other_owner, routed) in on {
-                let distance = rect.distance_squared(other);
-                if *routed && owner != other_owner && distance > 0 && distance < i64::from(space).pow(2) {
-                    findings.push(Finding { rule: rule.rule.huge, rect: *other, owners: vec![*owner, *other_owner] });
-                }
-            }
-        }
     }
 
     fn cuts(&self, k: usize, core: Rect, shapes: &[Shape], found: &mut Vec<Violation>) {

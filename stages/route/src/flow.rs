@@ -9,6 +9,7 @@ use nanoflow_sdk::{Context, StageError};
 use crate::access::{AccessFinder, Gate};
 use crate::antenna::{self, Excess};
 use crate::check::{Checker, Violation};
+use crate::connect::{self, Open};
 use crate::diode::Diodes;
 use crate::field::{Field, Spot};
 use crate::lattice::Node;
@@ -27,6 +28,7 @@ pub struct Outcome {
     pub wirings: Vec<Wiring>,
     pub violations: Vec<Violation>,
     pub antennas: Vec<Excess>,
+    pub opens: Vec<Open>,
     pub diodes: usize,
     pub rounds: usize,
     /// Conflicts that negotiation left, counted where two nets are too near on the lattice.
@@ -91,6 +93,7 @@ impl<'a, 'p> Router<'a, 'p> {
             todo = self.negotiation.missing();
         }
         outcome.wirings.clone_from(&self.wirings);
+        outcome.opens = connect::opens(&self.problem, &self.wirings);
         outcome.rounds = self.rounds;
         Ok(outcome)
     }

@@ -104,11 +104,6 @@ impl Negotiation {
         self.gates[net] = gates;
     }
 
-    #[must_use]
-    pub fn gates(&self, net: usize) -> &[Gate] {
-        &self.gates[net]
-    }
-
     /// Nets that need wires and have none, in order.
     #[must_use]
     pub fn missing(&self) -> Vec<usize> {

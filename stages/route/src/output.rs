@@ -60,6 +60,7 @@ pub fn metrics(ctx: &mut Context, problem: &Problem, outcome: &Outcome) {
     let mut antennas: Vec<usize> = outcome.antennas.iter().map(|excess| excess.net).collect();
     antennas.dedup();
     ctx.metric("antenna_nets", antennas.len() as f64, "nets");
+    ctx.metric("opens", outcome.opens.len() as f64, "nets");
     ctx.metric("diodes", outcome.diodes as f64, "cells");
     ctx.metric("overflow", outcome.overflow as f64, "conflicts");
     ctx.metric("rounds", outcome.rounds as f64, "rounds");
@@ -82,6 +83,7 @@ pub fn verdict(problem: &Problem, outcome: &Outcome) -> Result<(), StageError> {
             problem.nets[excess.net].name
         )
     }));
+    lines.extend(outcome.opens.iter().map(|open| format!("open: net '{}' is not one piece", problem.nets[open.net].name)));
     if lines.is_empty() {
         return Ok(());
     }

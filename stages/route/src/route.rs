@@ -2,7 +2,7 @@
 
 use nanoflow_layout::{Point, Rect};
 
-use crate::lattice::{Lattice, Node};
+use crate::lattice::Node;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
@@ -27,20 +27,4 @@ pub struct Route {
 pub struct Contact {
     pub node: Node,
     pub at: Point,
-}
-
-/// Wire length in nm and number of cuts by layer (mcon, via, via2, via3).
-#[must_use]
-pub fn measure(lattice: &Lattice, route: &Route) -> (i64, [usize; 4]) {
-    let mut cuts = [route.contacts.len(), 0, 0, 0];
-    let mut length = 0;
-    for &(a, b) in &route.edges {
-        let ((la, ..), (lb, ..)) = (lattice.split(a), lattice.split(b));
-        if la == lb {
-            length += lattice.point(a).distance(lattice.point(b));
-        } else if let Some(count) = cuts.get_mut(la.max(lb)) {
-            *count += 1;
-        }
-    }
-    (length, cuts)
 }

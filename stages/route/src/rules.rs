@@ -106,6 +106,22 @@ impl Rules {
         Ok(rules)
     }
 
+    /// Rules with one metal for all layers.
+    #[cfg(test)]
+    #[must_use]
+    pub fn for_tests(metal: Metal) -> Self {
+        let rect = Rect::new(-85, -85, 85, 85);
+        let via = Via { name: "via", cut: rect, lower: Some(rect.grow(60)), upper: rect.grow(60) };
+        let cut = Cut { name: "cut", space: 190, rule: "ct.2" };
+        Self {
+            metals: [metal; 5],
+            cuts: [cut; 5],
+            vias: [via.clone(), via.clone(), via.clone(), via],
+            step: (230, 340),
+            half_width: [70, 70, 165, 165],
+        }
+    }
+
     /// Spacing that a shape of this size asks of all others.
     #[must_use]
     pub fn space_of(&self, metal: usize, rect: Rect) -> Dbu {

@@ -120,6 +120,12 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     project.check(&order)?;
     let checked = check(&project, &order);
     project.tools.save();
+    let absent = super::setup::missing_data(&project, &order);
+    let data: Vec<(String, bool)> = order
+        .iter()
+        .filter(|id| project.flow.stage(**id).network)
+        .map(|id| (project.flow.stage(*id).name.clone(), !absent.contains(id)))
+        .collect();
     let missing = checked.iter().any(|tool| tool.problem.is_some());
     if global.json {
         let tools: Vec<_> = checked
@@ -131,10 +137,14 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
                 })
             })
             .collect();
-        print_json(&json!({ "tools": tools }));
+        let data: Vec<_> = data
+            .iter()
+            .map(|(stage, there)| json!({ "stage": stage, "there": there }))
+            .collect();
+        print_json(&json!({ "tools": tools, "data": data }));
         return Ok(if missing { 4 } else { 0 });
     }
-    let rows: Vec<Vec<String>> = checked
+    let mut rows: Vec<Vec<String>> = checked
         .iter()
         .map(|tool| {
             let state = match &tool.problem {
@@ -152,6 +162,19 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
             ]
         })
         .collect();
+    rows.extend(data.into_iter().map(|(stage, there)| {
+        let state = if there {
+            "ok"
+        } else {
+            "not fetched yet; 'nanoflow setup' or a run fetches it"
+        };
+        vec![
+            stage,
+            "-".to_string(),
+            state.to_string(),
+            "data".to_string(),
+        ]
+    }));
     print(&table(&rows));
     if missing {
         print("'nanoflow setup' installs what is missing\n");

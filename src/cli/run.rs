@@ -61,9 +61,13 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     if arguments.dry_run {
         return Ok(dry_run(global, &project, &order, &forced));
     }
-    if arguments.setup {
+    let project = if arguments.setup {
         super::setup::install(global, &project, &order, true)?;
-    }
+        // What was looked for before is looked for again.
+        Arc::new(global.open()?)
+    } else {
+        project
+    };
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
     let options = RunOptions {
         jobs,

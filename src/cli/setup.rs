@@ -64,7 +64,7 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
 }
 
 /// Stages that fetch something and have not yet.
-fn missing_data(project: &Project, order: &[StageId]) -> Vec<StageId> {
+pub fn missing_data(project: &Project, order: &[StageId]) -> Vec<StageId> {
     let state = State::load(project.store.root());
     let plan = plan(project, &state, order, &BTreeSet::new());
     order

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{Event, Outcome, Sink};
 
@@ -82,14 +82,20 @@ impl Terminal {
         let unit = unit.unwrap_or("");
         if let Some(total) = total.filter(|total| *total > 0.0) {
             if bar.length().is_none() {
-                bar.set_style(style(
-                    "{spinner} {prefix:<16} {elapsed:>4} [{bar:24}] {pos}/{len} {per_sec} eta {eta} {wide_msg}",
+                let unit = unit.to_string();
+                let template =
+                    "{spinner} {prefix:<16} {elapsed:>4} [{bar:24}] {pos}/{len} {rate} eta {eta} {wide_msg}";
+                bar.set_style(style(template).with_key(
+                    "rate",
+                    move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                        let _ = write!(out, "{:.1} {unit}/s", state.per_sec());
+                    },
                 ));
             }
             bar.set_length(total as u64);
         }
         bar.set_position(done as u64);
-        bar.set_message(format!("{unit} {}", note.unwrap_or("")).trim().to_string());
+        bar.set_message(note.unwrap_or("").to_string());
     }
 
     fn finished(&mut self, event: &Event) {

@@ -1,5 +1,7 @@
 //! TinyStories (Eldan and Li 2023, licence CDLA-Sharing-1.0 on the hub), fetched with `curl` where there is a network.
 
+use std::ffi::OsString;
+
 use nanoflow_model::tokenizer::END_OF_TEXT;
 use nanoflow_sdk::{Context, StageError};
 
@@ -10,25 +12,17 @@ const ADDRESS: &str =
 /// At most `bytes` bytes of stories.
 pub fn fetch(ctx: &mut Context, bytes: usize) -> Result<Vec<String>, StageError> {
     let target = ctx.scratch().join("tinystories.txt");
-    let output = std::process::Command::new("curl")
-        .args([
-            "--fail",
-            "--location",
-            "--silent",
-            "--show-error",
-            "--max-time",
-            "600",
-            "--retry",
-            "2",
-            "--output",
-        ])
-        .arg(&target)
-        .arg(ADDRESS)
-        .output()
-        .map_err(|error| {
-            StageError::tool(format!("curl: {error}"))
-                .hint("install curl, or use 'source: stories'")
-        })?;
+    let without = "install curl, or use 'source: stories'";
+    let curl = which::which("curl").map_err(|error| StageError::tool(format!("curl: {error}")).hint(without))?;
+    let options = ["--fail", "--location", "--silent", "--show-error", "--max-time", "600", "--retry", "2"];
+    let arguments = options.iter().map(OsString::from).chain(["--output".into(), target.clone().into(), ADDRESS.into()]);
+    let output = duct::cmd(curl, arguments)
+        .dir(ctx.scratch())
+        .stdout_null()
+        .stderr_capture()
+        .unchecked()
+        .run()
+        .map_err(|error| StageError::tool(format!("curl: {error}")).hint(without))?;
     if !output.status.success() {
         return Err(StageError::tool(format!(
             "TinyStories could not be fetched: {}",

@@ -4,8 +4,6 @@
 //! for where its mark stands: bare, inside quotes, in a comment. So `"{{ params.x }}"` and `{{ params.x }}` both come
 //! out right, with the same value, whatever is in it.
 
-use std::sync::{Arc, Mutex};
-
 use minijinja::value::{Value, ValueKind};
 
 /// Language of the text around a value.
@@ -47,8 +45,8 @@ impl Language {
 }
 
 /// The values put in while a template is rendered.
-#[derive(Debug, Clone, Default)]
-pub struct Slots(Arc<Mutex<Vec<Slot>>>);
+#[derive(Debug, Default)]
+pub struct Slots(Vec<Slot>);
 
 #[derive(Debug, Clone)]
 enum Slot {
@@ -65,7 +63,7 @@ const CLOSE: char = '\u{F8F1}';
 
 impl Slots {
     /// Keeps a value and gives the mark that stands for it.
-    pub fn put(&self, value: &Value) -> String {
+    pub fn put(&mut self, value: &Value) -> String {
         let slot = if value.is_safe() {
             Slot::Safe(value.to_string())
         } else {
@@ -88,12 +86,8 @@ impl Slots {
                 },
             }
         };
-        let mut slots = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        slots.push(slot);
-        format!("{OPEN}{}{CLOSE}", slots.len() - 1)
+        self.0.push(slot);
+        format!("{OPEN}{}{CLOSE}", self.0.len() - 1)
     }
 }
 
@@ -117,10 +111,6 @@ enum Place {
 /// # Errors
 /// A value cannot be written where it stands, such as a line break in a comment.
 pub fn fill(text: &str, slots: &Slots, language: Language) -> Result<String, String> {
-    let slots = slots
-        .0
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut out = String::with_capacity(text.len());
     let mut reader = Reader::new(language);
     let mut rest = text;
@@ -133,7 +123,7 @@ pub fn fill(text: &str, slots: &Slots, language: Language) -> Result<String, Str
             let slot = after[..end]
                 .parse::<usize>()
                 .ok()
-                .and_then(|index| slots.get(index))?;
+                .and_then(|index| slots.0.get(index))?;
             Some((slot, end))
         });
         match slot {

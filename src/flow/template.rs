@@ -8,6 +8,33 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use super::fault::{Fault, Span};
 use super::quote::{self, Language};
 
+thread_local! {
+    /// Made once for each thread: a flow has thousands of templates.
+    static ENVIRONMENT: Environment<'static> = environment();
+    /// Values that the template being rendered has put in so far.
+    static SLOTS: std::cell::RefCell<quote::Slots> = std::cell::RefCell::default();
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_keep_trailing_newline(true);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(|out, _state, value| {
+        if value.is_undefined() {
+            return Err(minijinja::Error::from(minijinja::ErrorKind::UndefinedError));
+        }
+        let mark = SLOTS.with_borrow_mut(|slots| slots.put(value));
+        out.write_str(&mark).map_err(|_| {
+            minijinja::Error::new(
+                minijinja::ErrorKind::WriteFailure,
+                "the text could not be written",
+            )
+        })
+    });
+    environment
+}
+
 /// Text that may hold `{{ … }}`, where it stands, and the names it uses.
 #[derive(Debug, Clone)]
 pub struct Template {
@@ -55,11 +82,12 @@ impl Template {
                 literal,
             });
         }
-        let environment = Environment::new();
-        let template = environment
-            .template_from_str(text)
-            .map_err(|error| Fault::new(span, format!("not a template: {}", tell(&error))))?;
-        let names = template.undeclared_variables(true).into_iter().collect();
+        let names = ENVIRONMENT.with(|environment| {
+            let template = environment
+                .template_from_str(text)
+                .map_err(|error| Fault::new(span, format!("not a template: {}", tell(&error))))?;
+            Ok::<_, Fault>(template.undeclared_variables(true).into_iter().collect())
+        })?;
         Ok(Template {
             text: text.to_string(),
             span,
@@ -103,29 +131,15 @@ impl Template {
         if self.literal {
             return Ok(self.text.clone());
         }
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_keep_trailing_newline(true);
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
-        let slots = quote::Slots::default();
-        let sink = slots.clone();
-        environment.set_formatter(move |out, _state, value| {
-            if value.is_undefined() {
-                return Err(minijinja::Error::from(minijinja::ErrorKind::UndefinedError));
-            }
-            out.write_str(&sink.put(value)).map_err(|_| {
-                minijinja::Error::new(
-                    minijinja::ErrorKind::WriteFailure,
-                    "the text could not be written",
-                )
-            })
-        });
-        let template = environment
-            .template_from_str(&self.text)
-            .map_err(|error| tell(&error))?;
-        let text = template
-            .render(scope.value())
-            .map_err(|error| tell(&error))?;
+        let text = ENVIRONMENT.with(|environment| {
+            // What a template that failed left behind is not for this one.
+            drop(SLOTS.take());
+            let template = environment
+                .template_from_str(&self.text)
+                .map_err(|error| tell(&error))?;
+            template.render(scope.value()).map_err(|error| tell(&error))
+        })?;
+        let slots = SLOTS.take();
         quote::fill(&text, &slots, language)
     }
 }

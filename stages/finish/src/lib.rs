@@ -55,7 +55,7 @@ impl Stage for Finish {
             &spef::spef(&design, &tech).map_err(fault)?,
         )?;
         ctx.progress(3, 5, "step", "parasitics are written");
-        let netlist = netlist::netlist(&design)?;
+        let netlist = netlist::netlist(&design);
         write(
             ctx.output("netlist")?,
             &nanoflow_netlist::verilog::write(&netlist),

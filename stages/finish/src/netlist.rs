@@ -3,13 +3,10 @@
 use nanoflow_layout::def::{Design, Terminal};
 use nanoflow_layout::lef::PinDirection;
 use nanoflow_netlist::{Cell, Direction, NetId, Netlist, Port};
-use nanoflow_sdk::StageError;
 
 /// Builds the netlist.
-///
-/// # Errors
-/// When two scalar ports or bits do not make a vector.
-pub fn netlist(design: &Design) -> Result<Netlist, StageError> {
+#[must_use]
+pub fn netlist(design: &Design) -> Netlist {
     let mut netlist = Netlist::new(&design.name);
     ports(design, &mut netlist);
     let mut pins: Vec<Vec<(String, NetId)>> = vec![Vec::new(); design.components.len()];
@@ -31,7 +28,7 @@ pub fn netlist(design: &Design) -> Result<Netlist, StageError> {
             });
         }
     }
-    Ok(netlist)
+    netlist
 }
 
 /// Ports with names like `a[3]` that follow each other become vectors.

@@ -13,6 +13,7 @@ pub mod ports;
 pub mod shapes;
 pub mod sites;
 pub mod tech;
+pub mod testing;
 mod words;
 
 pub use error::LayoutError;

@@ -11,8 +11,6 @@ use nanoflow_layout::Point;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     pub cells: Vec<usize>,
-    /// Where the scan data comes in, if it is a port.
-    start: Option<usize>,
 }
 
 /// Net and place of a terminal.
@@ -65,24 +63,17 @@ pub fn chains(design: &Design, electrical: &Electrical) -> Vec<Chain> {
             Some(&before) if before != cell => {
                 next.insert(before, cell);
             }
-            _ => first.push((cell, net)),
+            _ => first.push(cell),
         }
     }
     let mut chains = Vec::new();
-    for (cell, net) in first {
+    for cell in first {
         let mut cells = vec![cell];
         while let Some(&following) = cells.last().and_then(|last| next.get(last)) {
             // A ring cannot be entered from its outside, so this ends.
             cells.push(following);
         }
-        let port = design.nets[net]
-            .terminals
-            .iter()
-            .find_map(|terminal| match terminal {
-                Terminal::Port(pin) => Some(*pin),
-                Terminal::Pin { .. } => None,
-            });
-        chains.push(Chain { cells, start: port });
+        chains.push(Chain { cells });
     }
     chains
 }
@@ -100,8 +91,7 @@ pub fn reorder(
         return (0, 0);
     }
     let points: Vec<Point> = cells.iter().map(|&cell| at(cell)).collect();
-    let start = chain.start.and_then(|pin| design.pins[pin].location());
-    let order = short_path(&points, start);
+    let order = short_path(&points);
     let length = |order: &[usize]| {
         order
             .windows(2)
@@ -140,11 +130,10 @@ pub fn reorder(
 
 /// A short path through all points from the first to the last: nearest neighbours, then reversals of stretches (2-opt) that
 /// shorten it.
-fn short_path(points: &[Point], start: Option<Point>) -> Vec<usize> {
+fn short_path(points: &[Point]) -> Vec<usize> {
     let last = points.len() - 1;
     let mut left: Vec<usize> = (1..last).collect();
     let mut order = vec![0];
-    let _ = start;
     let mut here = points[0];
     while !left.is_empty() {
         let nearest = (0..left.len())
@@ -189,7 +178,7 @@ mod tests {
                 Point::new(k % 10 * 1000, k / 10 * 1000)
             })
             .collect();
-        let order = short_path(&points, None);
+        let order = short_path(&points);
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..100).collect::<Vec<_>>());

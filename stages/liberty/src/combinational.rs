@@ -47,7 +47,10 @@ fn value(logic: &Logic, output: usize, state: State) -> bool {
         let number = logic.inputs.iter().position(|input| input == name);
         number.is_some_and(|number| bit(state, number))
     };
-    logic.functions.get(output).is_some_and(|function| function.evaluate(&input))
+    logic
+        .functions
+        .get(output)
+        .is_some_and(|function| function.evaluate(&input))
 }
 
 /// All ways in which one input alone moves an output.
@@ -56,10 +59,22 @@ fn paths(logic: &Logic) -> Vec<Path> {
     for output in 0..logic.outputs.len() {
         for input in 0..logic.inputs.len() {
             for state in (0..1 << logic.inputs.len()).filter(|state| !bit(*state, input)) {
-                let (low, high) = (value(logic, output, state), value(logic, output, state | 1 << input));
+                let (low, high) = (
+                    value(logic, output, state),
+                    value(logic, output, state | 1 << input),
+                );
                 if low != high {
-                    let sense = if high { Sense::Positive } else { Sense::Negative };
-                    paths.push(Path { input, output, sense, state });
+                    let sense = if high {
+                        Sense::Positive
+                    } else {
+                        Sense::Negative
+                    };
+                    paths.push(Path {
+                        input,
+                        output,
+                        sense,
+                        state,
+                    });
                 }
             }
         }

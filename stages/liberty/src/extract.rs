@@ -142,7 +142,9 @@ pub fn extract(structure: &Structure) -> Result<Circuit, LibertyError> {
     }
     let sinks = Sinks {
         pins,
-        poly: (0..conductors.grid.len()).filter(|at| contact[*at] && conductors.poly[*at].is_some()).collect(),
+        poly: (0..conductors.grid.len())
+            .filter(|at| contact[*at] && conductors.poly[*at].is_some())
+            .collect(),
         metal: shares(&conductors.grid, local_contact),
     };
     let (gates, sides) = measure(&conductors, &sides, nwell, contact);
@@ -201,11 +203,18 @@ fn shares(grid: &Grid, contact: &Bitmap) -> BTreeMap<usize, f64> {
     let (labels, count) = grid.label(contact, 0);
     let area = |at: usize| grid.size(at).0 * grid.size(at).1;
     let mut totals = vec![0.0; count];
-    let cells: Vec<(usize, usize)> = labels.iter().enumerate().filter_map(|(at, label)| Some((at, (*label)?))).collect();
+    let cells: Vec<(usize, usize)> = labels
+        .iter()
+        .enumerate()
+        .filter_map(|(at, label)| Some((at, (*label)?)))
+        .collect();
     for (at, label) in &cells {
         totals[*label] += area(*at);
     }
-    cells.iter().map(|(at, label)| (*at, area(*at) / totals[*label])).collect()
+    cells
+        .iter()
+        .map(|(at, label)| (*at, area(*at) / totals[*label]))
+        .collect()
 }
 
 /// One diffusion piece beside gates: what it measures, and how much gate edge shares it.
@@ -227,7 +236,16 @@ struct Side {
 impl Side {
     fn new(net: usize, channel: Channel) -> Self {
         let (contacts, contact_cells, gates) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-        Self { net, channel, area: 0.0, outline: 0.0, gate_edge: 0.0, contacts, contact_cells, gates }
+        Self {
+            net,
+            channel,
+            area: 0.0,
+            outline: 0.0,
+            gate_edge: 0.0,
+            contacts,
+            contact_cells,
+            gates,
+        }
     }
 
     /// Gates of a net beside it: fingers that carry their currents through the same contacts at the same time.
@@ -240,13 +258,25 @@ impl Side {
 type Wiring = BTreeMap<(usize, usize), f64>;
 
 /// Asks [`resistance::spread`] for every net and every set of fingers on it that switch together.
-fn wiring(conductors: &Conductors, sides: &BTreeMap<usize, Side>, sinks: &Sinks, circuit: &Circuit) -> Wiring {
+fn wiring(
+    conductors: &Conductors,
+    sides: &BTreeMap<usize, Side>,
+    sinks: &Sinks,
+    circuit: &Circuit,
+) -> Wiring {
     let mut together: BTreeMap<(usize, Channel, usize), Vec<resistance::Group>> = BTreeMap::new();
     for (piece, side) in sides.iter().filter(|(_, side)| !side.contacts.is_empty()) {
         let gate_nets: BTreeSet<usize> = side.gates.values().copied().collect();
         for gate_net in gate_nets {
-            let group = resistance::Group { piece: *piece, fingers: side.fingers(gate_net), contacts: &side.contact_cells };
-            together.entry((side.net, side.channel, gate_net)).or_default().push(group);
+            let group = resistance::Group {
+                piece: *piece,
+                fingers: side.fingers(gate_net),
+                contacts: &side.contact_cells,
+            };
+            together
+                .entry((side.net, side.channel, gate_net))
+                .or_default()
+                .push(group);
         }
     }
     let supplies = [circuit.net(POWER), circuit.net(GROUND)];
@@ -279,7 +309,12 @@ fn contact_resistance(channel: Channel) -> f64 {
 }
 
 /// Measures gates and the diffusion pieces beside them.
-fn measure(conductors: &Conductors, sides: &Labels, nwell: &Bitmap, contact: &Bitmap) -> (Vec<Gate>, BTreeMap<usize, Side>) {
+fn measure(
+    conductors: &Conductors,
+    sides: &Labels,
+    nwell: &Bitmap,
+    contact: &Bitmap,
+) -> (Vec<Gate>, BTreeMap<usize, Side>) {
     let grid = &conductors.grid;
     let (gates, count) = grid.label(&conductors.gate, 0);
     let (contacts, _) = grid.label(contact, 0);
@@ -292,9 +327,13 @@ fn measure(conductors: &Conductors, sides: &Labels, nwell: &Bitmap, contact: &Bi
             found[gate].at = at;
             found[gate].stress = stress(grid, at, &conductors.gate, sides);
         }
-        let Some((piece, net)) = sides[at].zip(conductors.diffusion[at]) else { continue };
+        let Some((piece, net)) = sides[at].zip(conductors.diffusion[at]) else {
+            continue;
+        };
         let channel = if nwell[at] { Channel::P } else { Channel::N };
-        let side = measures.entry(piece).or_insert_with(|| Side::new(net, channel));
+        let side = measures
+            .entry(piece)
+            .or_insert_with(|| Side::new(net, channel));
         side.area += width * height;
         if let Some(contact) = contacts[at] {
             side.contacts.insert(contact);
@@ -326,10 +365,16 @@ fn transistors(
 ) -> Result<Vec<Transistor>, LibertyError> {
     let mut transistors = Vec::new();
     for gate in gates {
-        let pieces: Vec<(usize, &Side, f64)> =
-            gate.edges.iter().filter_map(|(piece, edge)| Some((*piece, sides.get(piece)?, *edge))).collect();
+        let pieces: Vec<(usize, &Side, f64)> = gate
+            .edges
+            .iter()
+            .filter_map(|(piece, edge)| Some((*piece, sides.get(piece)?, *edge)))
+            .collect();
         let ([first, second], Some(net)) = (pieces.as_slice(), conductors.poly[gate.at]) else {
-            let reason = format!("a gate in its layout has {} diffusions, not two", pieces.len());
+            let reason = format!(
+                "a gate in its layout has {} diffusions, not two",
+                pieces.len()
+            );
             return Err(LibertyError::cell(cell, reason));
         };
         let terminal = |(piece, side, edge): &(usize, &Side, f64)| {
@@ -339,7 +384,12 @@ fn transistors(
                 count => contact_resistance(side.channel) / count as f64 * side.fingers(net) as f64,
             };
             let resistance = contacts + wiring.get(&(*piece, net)).copied().unwrap_or(0.0);
-            Terminal { net: side.net, area: side.area * part, perimeter: side.outline * part + edge, resistance }
+            Terminal {
+                net: side.net,
+                area: side.area * part,
+                perimeter: side.outline * part + edge,
+                resistance,
+            }
         };
         let width = (first.2 + second.2) / 2.0;
         transistors.push(Transistor {

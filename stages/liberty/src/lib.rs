@@ -117,7 +117,12 @@ impl Stage for Liberty {
         let slews = ascending("slews", &params.slews)?;
         let constraint_slews = ascending("constraint_slews", &params.constraint_slews)?;
         let reference = read_reference(ctx)?;
-        let source = Source { slews, constraint_slews, loads: params.loads.clamp(2, 16), ..Source::read(&pdk, corner)? };
+        let source = Source {
+            slews,
+            constraint_slews,
+            loads: params.loads.clamp(2, 16),
+            ..Source::read(&pdk, corner)?
+        };
         let cells = characterise(ctx, &source, &params)?;
         let text = write::library(
             corner,

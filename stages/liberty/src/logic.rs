@@ -90,21 +90,23 @@ pub const STATE: &str = "IQ";
 
 /// Reads the module named `cell` out of the library's functional Verilog.
 pub fn read(verilog: &str, cell: &str) -> Result<Logic, LibertyError> {
-    let mut lines = verilog.lines().skip_while(|line| {
+    let is_head = |line: &str| {
         let mut words = line.split(|character: char| character.is_whitespace() || character == '(');
-        words.next() != Some("module") || words.next() != Some(cell)
-    });
-    if lines.next().is_none() {
+        words.next() == Some("module") && words.next() == Some(cell)
+    };
+    let body: String = verilog
+        .lines()
+        .skip_while(|line| !is_head(line))
+        .take_while(|line| line.trim() != "endmodule")
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join(" ");
+    if body.is_empty() {
         return Err(LibertyError::cell(
             cell,
             "the library's functional Verilog has no such module",
         ));
     }
-    let body: String = lines
-        .take_while(|line| line.trim() != "endmodule")
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .collect::<Vec<_>>()
-        .join(" ");
     // The port list of the header ends with the first statement.
     let mut logic = Logic::default();
     let mut instances: Vec<Vec<String>> = Vec::new();

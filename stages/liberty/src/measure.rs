@@ -89,7 +89,6 @@ impl Wave<'_> {
             slew: end - start,
         })
     }
-
 }
 
 /// Lagrange's polynomial through a few points.

@@ -3,7 +3,7 @@
 //! Local interconnect has 12.8 ohms a square, and the output of a wide cell is a comb of it with the pin at one end: in `buf_16` that adds as much
 //! as the transistors have. Every grid cell of a net's local interconnect is a node; what fingers that switch together inject is
 //! carried to the net's sinks, and the voltage that this leaves at a finger's contacts, for one unit of current in each finger, is what the finger
-//! sees in series.
+//! sees in series. A pin or a supply takes all current at its labels or contacts; inside a cell each contact to a gate takes an equal part.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,40 +23,97 @@ pub struct Sinks {
     pub metal: BTreeMap<usize, f64>,
 }
 
-/// The resistor network of one net.
+/// The resistor network of one connected piece of a net's local interconnect.
 struct Network {
     node_of: BTreeMap<usize, usize>,
     neighbours: Vec<Vec<(usize, f64)>>,
-    /// Conductance to the sinks.
+    /// Conductance to the sinks of a pin, a supply or a wire of metal.
     ground: Vec<f64>,
+    /// Contacts to gates that share the current of a piece inside the cell.
+    inner: Vec<usize>,
+}
+
+/// The connected pieces of a net's local interconnect, as grid cells. Pieces may be joined by poly or metal only.
+fn pieces(conductors: &Conductors, net: usize) -> Vec<Vec<usize>> {
+    let bitmap: Vec<bool> = conductors.local.iter().map(|at| *at == Some(net)).collect();
+    let (labels, count) = conductors.grid.label(&bitmap, 0);
+    let mut pieces = vec![Vec::new(); count];
+    for (at, label) in labels.iter().enumerate() {
+        if let Some(label) = label {
+            pieces[*label].push(at);
+        }
+    }
+    pieces
 }
 
 impl Network {
-    fn new(conductors: &Conductors, net: usize, sinks: &Sinks, is_supply: bool) -> Option<Self> {
-        let cells: Vec<usize> = (0..conductors.grid.len()).filter(|at| conductors.local[*at] == Some(net)).collect();
-        let node_of: BTreeMap<usize, usize> = cells.iter().enumerate().map(|(node, at)| (*at, node)).collect();
+    /// `None` for a piece that has no sink: nothing is known of its currents.
+    fn new(
+        conductors: &Conductors,
+        cells: &[usize],
+        sinks: &Sinks,
+        is_supply: bool,
+    ) -> Option<Self> {
+        let node_of: BTreeMap<usize, usize> = cells
+            .iter()
+            .enumerate()
+            .map(|(node, at)| (*at, node))
+            .collect();
         let mut neighbours = vec![Vec::new(); cells.len()];
         for (node, at) in cells.iter().enumerate() {
             for (dx, dy) in [(1, 0), (0, 1)] {
                 let step = conductors.grid.step(*at, dx, dy);
-                let Some((to, other)) = step.to.and_then(|to| Some((to, *node_of.get(&to)?))) else { continue };
+                let Some((to, other)) = step.to.and_then(|to| Some((to, *node_of.get(&to)?)))
+                else {
+                    continue;
+                };
                 let (here, there) = (conductors.grid.size(*at), conductors.grid.size(to));
-                let distance = if dx == 1 { (here.0 + there.0) / 2.0 } else { (here.1 + there.1) / 2.0 };
+                let distance = if dx == 1 {
+                    (here.0 + there.0) / 2.0
+                } else {
+                    (here.1 + there.1) / 2.0
+                };
                 let conductance = step.edge / distance / LOCAL_SHEET;
                 neighbours[node].push((other, conductance));
                 neighbours[other].push((node, conductance));
             }
         }
-        let has_pin = cells.iter().any(|at| sinks.pins.contains(at));
+        let has_pin = !is_supply && cells.iter().any(|at| sinks.pins.contains(at));
+        let gates: Vec<usize> = cells
+            .iter()
+            .enumerate()
+            .filter(|(_, at)| sinks.poly.contains(at))
+            .map(|(node, _)| node)
+            .collect();
+        let inner = if is_supply || has_pin {
+            Vec::new()
+        } else {
+            gates
+        };
         let ground: Vec<f64> = cells
             .iter()
-            .map(|at| match (is_supply, has_pin) {
-                (true, _) => sinks.metal.get(at).map_or(0.0, |share| share / LOCAL_CONTACT),
-                (false, true) => f64::from(u8::from(sinks.pins.contains(at))) / SINK,
-                (false, false) => f64::from(u8::from(sinks.poly.contains(at))) / SINK,
+            .map(|at| match (has_pin, inner.is_empty()) {
+                (true, _) => {
+                    if sinks.pins.contains(at) {
+                        1.0 / SINK
+                    } else {
+                        0.0
+                    }
+                }
+                (false, true) => sinks
+                    .metal
+                    .get(at)
+                    .map_or(0.0, |share| share / LOCAL_CONTACT),
+                (false, false) => 0.0,
             })
             .collect();
-        ground.iter().any(|conductance| *conductance > 0.0).then_some(Self { node_of, neighbours, ground })
+        let has_sink = !inner.is_empty() || ground.iter().any(|conductance| *conductance > 0.0);
+        has_sink.then_some(Self {
+            node_of,
+            neighbours,
+            ground,
+            inner,
+        })
     }
 
     /// Voltages for the injected currents: conjugate gradients with the diagonal as preconditioner.
@@ -65,11 +122,23 @@ impl Network {
             .neighbours
             .iter()
             .zip(&self.ground)
-            .map(|(around, ground)| around.iter().map(|(_, conductance)| conductance).sum::<f64>() + ground)
+            .map(|(around, ground)| {
+                around
+                    .iter()
+                    .map(|(_, conductance)| conductance)
+                    .sum::<f64>()
+                    + ground
+            })
             .collect();
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        // A piece of the net without a sink floats; a little leakage keeps the system regular.
-        let scale = |vector: &[f64]| -> Vec<f64> { vector.iter().zip(&diagonal).map(|(v, d)| v / (d + 1e-9)).collect() };
+        // Where currents only balance, a little leakage keeps the system regular.
+        let scale = |vector: &[f64]| -> Vec<f64> {
+            vector
+                .iter()
+                .zip(&diagonal)
+                .map(|(v, d)| v / (d + 1e-9))
+                .collect()
+        };
         let mut voltages = vec![0.0; injected.len()];
         let mut rest = injected.to_vec();
         let mut direction = scale(&rest);
@@ -81,7 +150,10 @@ impl Network {
             }
             let flow: Vec<f64> = (0..direction.len())
                 .map(|node| {
-                    let out: f64 = self.neighbours[node].iter().map(|(other, g)| g * direction[*other]).sum();
+                    let out: f64 = self.neighbours[node]
+                        .iter()
+                        .map(|(other, g)| g * direction[*other])
+                        .sum();
                     (diagonal[node] + 1e-9) * direction[node] - out
                 })
                 .collect();
@@ -92,7 +164,11 @@ impl Network {
             }
             let next = scale(&rest);
             let new_energy = dot(&rest, &next);
-            direction = next.iter().zip(&direction).map(|(n, d)| n + d * new_energy / energy).collect();
+            direction = next
+                .iter()
+                .zip(&direction)
+                .map(|(n, d)| n + d * new_energy / energy)
+                .collect();
             energy = new_energy;
         }
         voltages
@@ -106,29 +182,60 @@ pub struct Group<'a> {
     pub contacts: &'a BTreeSet<usize>,
 }
 
-/// Series resistance for a finger at each piece, when one unit of current flows in each finger of all `groups` of a net.
-pub fn spread(conductors: &Conductors, net: usize, sinks: &Sinks, is_supply: bool, groups: &[Group]) -> BTreeMap<usize, f64> {
-    let Some(network) = Network::new(conductors, net, sinks, is_supply) else { return BTreeMap::new() };
-    let shares = |group: &Group| -> Vec<(usize, f64)> {
-        let nodes: Vec<(usize, f64)> = group
-            .contacts
+/// Series resistance for a finger at each diffusion, when one unit of current flows in each finger of all `groups` of a net.
+pub fn spread(
+    conductors: &Conductors,
+    net: usize,
+    sinks: &Sinks,
+    is_supply: bool,
+    groups: &[Group],
+) -> BTreeMap<usize, f64> {
+    let mut found = BTreeMap::new();
+    for cells in pieces(conductors, net) {
+        let Some(network) = Network::new(conductors, &cells, sinks, is_supply) else {
+            continue;
+        };
+        let shares: Vec<Vec<(usize, f64)>> = groups
             .iter()
-            .filter_map(|at| {
-                let (width, height) = conductors.grid.size(*at);
-                Some((*network.node_of.get(at)?, width * height))
-            })
+            .map(|group| shares(conductors, &network, group))
             .collect();
-        let total: f64 = nodes.iter().map(|(_, area)| area).sum();
-        nodes.into_iter().map(|(node, area)| (node, area / total)).collect()
-    };
-    let mut injected = vec![0.0; network.ground.len()];
-    for group in groups {
-        for (node, share) in shares(group) {
-            injected[node] += share * group.fingers as f64;
+        let mut injected = vec![0.0; cells.len()];
+        for (group, shares) in groups.iter().zip(&shares) {
+            for (node, share) in shares {
+                injected[*node] += share * group.fingers as f64;
+            }
+        }
+        let part = injected.iter().sum::<f64>() / network.inner.len().max(1) as f64;
+        for node in &network.inner {
+            injected[*node] -= part;
+        }
+        let voltages = network.solve(&injected);
+        let base = network
+            .inner
+            .iter()
+            .map(|node| voltages[*node])
+            .sum::<f64>()
+            / network.inner.len().max(1) as f64;
+        for (group, shares) in groups.iter().zip(&shares) {
+            let drop: f64 = shares
+                .iter()
+                .map(|(node, share)| (voltages[*node] - base) * share)
+                .sum();
+            *found.entry(group.piece).or_insert(0.0) += drop.max(0.0);
         }
     }
-    let voltages = network.solve(&injected);
-    groups.iter().map(|group| (group.piece, shares(group).iter().map(|(node, share)| voltages[*node] * share).sum())).collect()
+    found
+}
+
+/// The nodes of a group's contacts in one piece, each with its share of the area of all the group's contacts.
+fn shares(conductors: &Conductors, network: &Network, group: &Group) -> Vec<(usize, f64)> {
+    let area = |at: &usize| conductors.grid.size(*at).0 * conductors.grid.size(*at).1;
+    let total: f64 = group.contacts.iter().map(area).sum();
+    group
+        .contacts
+        .iter()
+        .filter_map(|at| Some((*network.node_of.get(at)?, area(at) / total)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -138,32 +245,109 @@ mod tests {
     use super::*;
     use crate::grid::Grid;
 
-    /// A strip 1 µm wide and 11 µm long: contacts in the first and the sixth square, pin in the last.
-    #[test]
-    fn a_strip_has_the_resistance_of_its_squares() {
-        let squares: Vec<Rect> = (0..11).map(|x| Rect::new(x * 1000, 0, (x + 1) * 1000, 1000)).collect();
+    fn strip() -> Conductors {
+        let squares: Vec<Rect> = (0..11)
+            .map(|x| Rect::new(x * 1000, 0, (x + 1) * 1000, 1000))
+            .collect();
         let grid = Grid::new(squares.iter());
         let none = vec![None; 11];
-        let conductors = Conductors {
+        Conductors {
             local: vec![Some(0); 11],
             diffusion: none.clone(),
             poly: none.clone(),
             metal: none,
             gate: vec![false; 11],
             grid,
+        }
+    }
+
+    /// A strip 1 µm wide and 11 µm long: contacts in the first and the sixth square, pin in the last.
+    #[test]
+    fn a_strip_has_the_resistance_of_its_squares() {
+        let conductors = strip();
+        let sinks = Sinks {
+            pins: [10].into(),
+            poly: BTreeSet::new(),
+            metal: BTreeMap::new(),
         };
-        let sinks = Sinks { pins: [10].into(), poly: BTreeSet::new(), metal: BTreeMap::new() };
         let (far, near) = ([0].into(), [5].into());
-        let groups = [Group { piece: 7, fingers: 1, contacts: &far }, Group { piece: 8, fingers: 2, contacts: &near }];
+        let groups = [
+            Group {
+                piece: 7,
+                fingers: 1,
+                contacts: &far,
+            },
+            Group {
+                piece: 8,
+                fingers: 2,
+                contacts: &near,
+            },
+        ];
         let found = spread(&conductors, 0, &sinks, false, &groups);
         // Three units flow through the five squares behind the nearer contact, one through the five before it.
         let expected = [(7, (15.0 + 5.0) * LOCAL_SHEET), (8, 15.0 * LOCAL_SHEET)];
         for (piece, ohms) in expected {
             let off = found[&piece] - ohms - 3.0 * SINK;
-            assert!(off.abs() < 1e-3, "{piece}: {} instead of {ohms}", found[&piece]);
+            assert!(
+                off.abs() < 1e-3,
+                "{piece}: {} instead of {ohms}",
+                found[&piece]
+            );
         }
         // Without a sink nothing is known, and nothing is added.
-        let sinks = Sinks { pins: BTreeSet::new(), poly: BTreeSet::new(), metal: BTreeMap::new() };
+        let sinks = Sinks {
+            pins: BTreeSet::new(),
+            poly: BTreeSet::new(),
+            metal: BTreeMap::new(),
+        };
         assert!(spread(&conductors, 0, &sinks, false, &groups).is_empty());
+    }
+
+    /// A net of two pieces, as poly joins them: the one without a sink must not float to a huge voltage.
+    #[test]
+    fn a_piece_without_a_sink_adds_nothing() {
+        let mut conductors = strip();
+        conductors.local[5] = None;
+        let sinks = Sinks {
+            pins: [10].into(),
+            poly: BTreeSet::new(),
+            metal: BTreeMap::new(),
+        };
+        let (lost, found) = ([0].into(), [6].into());
+        let groups = [
+            Group {
+                piece: 1,
+                fingers: 1,
+                contacts: &lost,
+            },
+            Group {
+                piece: 2,
+                fingers: 1,
+                contacts: &found,
+            },
+        ];
+        let ohms = spread(&conductors, 0, &sinks, false, &groups);
+        assert_eq!(ohms[&1], 0.0);
+        assert!((ohms[&2] - 4.0 * LOCAL_SHEET).abs() < 1e-2, "{}", ohms[&2]);
+    }
+
+    /// A driver in the first square and gates in the fifth and the last: half of the current goes on beyond the first gate.
+    #[test]
+    fn gates_inside_a_cell_share_the_current() {
+        let conductors = strip();
+        let sinks = Sinks {
+            pins: BTreeSet::new(),
+            poly: [4, 10].into(),
+            metal: BTreeMap::new(),
+        };
+        let driver = [0].into();
+        let groups = [Group {
+            piece: 3,
+            fingers: 1,
+            contacts: &driver,
+        }];
+        let ohms = spread(&conductors, 0, &sinks, false, &groups)[&3];
+        // To the nearer gate 4 squares, to the farther 4 + 6/2; the mean of both.
+        assert!((ohms - 5.5 * LOCAL_SHEET).abs() < 1e-2, "{ohms}");
     }
 }

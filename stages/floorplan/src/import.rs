@@ -1,6 +1,6 @@
 //! From the Verilog netlist to the components, pins and nets of a DEF design.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nanoflow_layout::def::{Component, Design, Net, Pin, Terminal, Use};
 use nanoflow_layout::lef::{PinDirection, Tech};
@@ -9,15 +9,13 @@ use nanoflow_netlist::liberty::Library;
 use nanoflow_netlist::{Direction, NetId, Netlist};
 
 const TIE_CELL: &str = "sky130_fd_sc_hd__conb_1";
-const PORT_BUFFER: &str = "sky130_fd_sc_hd__buf_1";
 /// Inputs that one tie cell holds; it is a resistor, so more would cost nothing but wire.
 const TIES_EACH: usize = 8;
 
-/// Builds the design's connectivity. Constants get tie cells; a net with several ports gets a buffer for each further port, since a
-/// wire has one name in the layout.
+/// Builds the design's connectivity. Constants get tie cells.
 ///
 /// # Errors
-/// When a cell or pin is unknown to the LEF files.
+/// When a cell or pin is unknown to the LEF files, or two ports are one net.
 pub fn import(netlist: &Netlist, tech: &Tech, library: &Library) -> Result<Design, LayoutError> {
     let mut design = Design {
         name: netlist.name.clone(),
@@ -63,7 +61,7 @@ pub fn import(netlist: &Netlist, tech: &Tech, library: &Library) -> Result<Desig
         .iter()
         .map(|component| component.name.clone())
         .collect();
-    ports(netlist, &mut design, &mut nets, &mut names);
+    ports(netlist, &mut design, &mut nets)?;
     ties(netlist, &mut design, &mut nets, &mut names);
     design.nets = nets
         .into_iter()
@@ -93,16 +91,9 @@ fn free(names: &mut BTreeSet<String>, base: &str) -> String {
     name
 }
 
-fn ports(
-    netlist: &Netlist,
-    design: &mut Design,
-    nets: &mut Vec<Net>,
-    names: &mut BTreeSet<String>,
-) {
-    let mut net_names: BTreeSet<String> = nets.iter().map(|net| net.name.clone()).collect();
-    let mut used: BTreeSet<NetId> = BTreeSet::new();
-    // Inputs first: they drive, and so keep their net.
-    let mut bits: Vec<(String, Direction, NetId)> = Vec::new();
+/// Pins of the design, each on its net. A wire has one name in the layout, so two ports cannot share a net.
+fn ports(netlist: &Netlist, design: &mut Design, nets: &mut [Net]) -> Result<(), LayoutError> {
+    let mut port_of: BTreeMap<NetId, String> = BTreeMap::new();
     for port in &netlist.ports {
         for (place, net) in port.bits.iter().enumerate() {
             let name = match port.range {
@@ -112,66 +103,30 @@ fn ports(
                     format!("{}[{}]", port.name, left + step * place as i64)
                 }
             };
-            bits.push((name, port.direction, *net));
+            if let Some(other) = port_of.insert(*net, name.clone()) {
+                return Err(LayoutError::Missing(format!(
+                    "ports '{other}' and '{name}' are one net without a cell between them; put a buffer there"
+                )));
+            }
+            let net = &mut nets[net.index()];
+            net.terminals.insert(0, Terminal::Port(design.pins.len()));
+            let direction = match port.direction {
+                Direction::Input => PinDirection::Input,
+                Direction::Output => PinDirection::Output,
+                Direction::Inout => PinDirection::Inout,
+            };
+            let ports = Vec::new();
+            design.pins.push(Pin {
+                name,
+                net: net.name.clone(),
+                direction,
+                use_: net.use_,
+                special: false,
+                ports,
+            });
         }
     }
-    let drives: BTreeSet<NetId> = bits
-        .iter()
-        .filter(|(_, direction, _)| *direction == Direction::Input)
-        .map(|(_, _, net)| *net)
-        .collect();
-    for (name, direction, net) in bits {
-        let pin = design.pins.len();
-        let is_output = direction == Direction::Output;
-        let constant = netlist.nets[net.index()].constant.is_some();
-        let shared = is_output && (drives.contains(&net) || constant || !used.insert(net));
-        let net_name = if shared {
-            let instance = free(names, &format!("port_buffer_{}", design.components.len()));
-            let component = design.components.len();
-            design
-                .components
-                .push(component_of(&instance, PORT_BUFFER, Some("TIMING")));
-            nets[net.index()].terminals.push(Terminal::Pin {
-                component,
-                pin: "A".into(),
-            });
-            let own = free(&mut net_names, &name);
-            let terminals = vec![
-                Terminal::Port(pin),
-                Terminal::Pin {
-                    component,
-                    pin: "X".into(),
-                },
-            ];
-            nets.push(Net {
-                name: own.clone(),
-                terminals,
-                ..Net::default()
-            });
-            own
-        } else {
-            nets[net.index()].terminals.insert(0, Terminal::Port(pin));
-            nets[net.index()].name.clone()
-        };
-        let direction = match direction {
-            Direction::Input => PinDirection::Input,
-            Direction::Output => PinDirection::Output,
-            Direction::Inout => PinDirection::Inout,
-        };
-        let use_ = if shared {
-            Use::Signal
-        } else {
-            nets[net.index()].use_
-        };
-        design.pins.push(Pin {
-            name,
-            net: net_name,
-            direction,
-            use_,
-            special: false,
-            ports: Vec::new(),
-        });
-    }
+    Ok(())
 }
 
 /// Replaces constant nets by nets of tie cells.

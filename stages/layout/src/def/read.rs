@@ -341,16 +341,12 @@ impl Reader<'_> {
                     };
                 }
                 "USE" => pin.use_ = Use::parse(self.words.word()?),
-                "PORT" => {
-                    if !port.shapes.is_empty() {
-                        pin.ports.push(std::mem::replace(
-                            &mut port,
-                            PinPort {
-                                shapes: Vec::new(),
-                                placement: None,
-                            },
-                        ));
-                    }
+                "PORT" if !port.shapes.is_empty() => {
+                    let next = PinPort {
+                        shapes: Vec::new(),
+                        placement: None,
+                    };
+                    pin.ports.push(std::mem::replace(&mut port, next));
                 }
                 "LAYER" => {
                     let layer = self.words.word()?.to_string();

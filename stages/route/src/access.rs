@@ -92,7 +92,11 @@ impl<'a, 'b> AccessFinder<'a, 'b> {
     /// `fixed` holds all shapes that are there before routing.
     #[must_use]
     pub fn new(problem: &'b Problem<'a>, fixed: &'b Checker) -> Self {
-        Self { problem, fixed, places: HashMap::new() }
+        Self {
+            problem,
+            fixed,
+            places: HashMap::new(),
+        }
     }
 
     /// The ways into each terminal of a net.
@@ -120,42 +124,75 @@ impl<'a, 'b> AccessFinder<'a, 'b> {
         let (what, at) = match terminal {
             Terminal::Pin { instance, pin } => {
                 let master = self.problem.master(*instance);
-                (format!("pin '{}' of a cell '{}'", master.pins[*pin].name, master.name), self.problem.instances[*instance].at)
+                (
+                    format!(
+                        "pin '{}' of a cell '{}'",
+                        master.pins[*pin].name, master.name
+                    ),
+                    self.problem.instances[*instance].at,
+                )
             }
-            Terminal::Port { name, shapes } => {
-                (format!("port '{name}'"), shapes.first().map_or(Point::default(), |(_, rect)| rect.center()))
-            }
+            Terminal::Port { name, shapes } => (
+                format!("port '{name}'"),
+                shapes
+                    .first()
+                    .map_or(Point::default(), |(_, rect)| rect.center()),
+            ),
         };
         let name = &self.problem.nets[net].name;
-        StageError::design(format!("net '{name}': no legal access to {what} at ({}, {})", at.x, at.y))
-            .hint("move what stands next to it: a neighbouring cell, a port or a strap is too near")
+        StageError::design(format!(
+            "net '{name}': no legal access to {what} at ({}, {})",
+            at.x, at.y
+        ))
+        .hint("move what stands next to it: a neighbouring cell, a port or a strap is too near")
     }
 
     fn cell_pin(&mut self, field: &Field, net: Owner, instance: usize, pin: usize) -> Vec<Access> {
         let problem = self.problem;
         let item = &problem.instances[instance];
         let key = (item.master, item.orient, pin);
-        let places = Rc::clone(self.places.entry(key).or_insert_with(|| Rc::new(places(problem, instance, pin))));
+        let places = Rc::clone(
+            self.places
+                .entry(key)
+                .or_insert_with(|| Rc::new(places(problem, instance, pin))),
+        );
         let mut found = Vec::new();
         for place in places.iter() {
             let at = Point::new(item.at.x + place.node.x, item.at.y + place.node.y);
-            let Some(window) = problem.lattice.window(Rect::around(at, 0, 0)) else { continue };
+            let Some(window) = problem.lattice.window(Rect::around(at, 0, 0)) else {
+                continue;
+            };
             let (x, y) = (window.x0, window.y0);
             let node = problem.lattice.node(0, x, y);
             match &place.kind {
                 PlaceKind::Covered => {
                     if field.open(node, net) {
-                        found.push(Access { contact: None, entries: vec![node], nodes: vec![node], forbidden_pads: Vec::new(), link: None });
+                        found.push(Access {
+                            contact: None,
+                            entries: vec![node],
+                            nodes: vec![node],
+                            forbidden_pads: Vec::new(),
+                            link: None,
+                        });
                     }
                 }
                 PlaceKind::Contacts(contacts) => {
-                    let site = Site { node, at, has_next: x + 1 < problem.lattice.columns };
-                    let attempt = |offset: &Point, takes| self.contact(field, net, &site, *offset, takes);
+                    let site = Site {
+                        node,
+                        at,
+                        has_next: x + 1 < problem.lattice.columns,
+                    };
+                    let attempt =
+                        |offset: &Point, takes| self.contact(field, net, &site, *offset, takes);
                     let (on, between) = (&contacts.on, &contacts.between);
                     let (mut left, mut right) = (between.iter(), between.iter().rev());
                     found.extend(on.iter().find_map(|p| attempt(p, Takes::Left)));
-                    found.extend(left.find_map(|p| attempt(p, Takes::Left).filter(|_| p.x <= LEFT_REACH)));
-                    found.extend(right.find_map(|p| attempt(p, Takes::Right).filter(|_| p.x >= RIGHT_REACH)));
+                    found.extend(
+                        left.find_map(|p| attempt(p, Takes::Left).filter(|_| p.x <= LEFT_REACH)),
+                    );
+                    found.extend(
+                        right.find_map(|p| attempt(p, Takes::Right).filter(|_| p.x >= RIGHT_REACH)),
+                    );
                     found.extend(between.iter().find_map(|p| attempt(p, Takes::Both)));
                 }
             }
@@ -164,25 +201,51 @@ impl<'a, 'b> AccessFinder<'a, 'b> {
     }
 
     /// An access by a contact at `offset` from a node, if all around lets it.
-    fn contact(&self, field: &Field, net: Owner, site: &Site, offset: Point, takes: Takes) -> Option<Access> {
+    fn contact(
+        &self,
+        field: &Field,
+        net: Owner,
+        site: &Site,
+        offset: Point,
+        takes: Takes,
+    ) -> Option<Access> {
         let rules = &self.problem.rules;
         let at = site.at;
         let contact = Point::new(at.x + offset.x, at.y + offset.y);
-        if !self.metal_fits(rules.vias[0].upper.shift(contact), net) || !self.cut_fits(rules.vias[0].cut.shift(contact), net) {
+        if !self.metal_fits(rules.vias[0].upper.shift(contact), net)
+            || !self.cut_fits(rules.vias[0].cut.shift(contact), net)
+        {
             return None;
         }
         let half = rules.half_width[0];
         let open = |node: Node| field.open(node, net);
-        let stub = |from: Dbu, to: Dbu| self.metal_fits(Rect { x0: from, y0: at.y - half, x1: to, y1: at.y + half }, net);
+        let stub = |from: Dbu, to: Dbu| {
+            self.metal_fits(
+                Rect {
+                    x0: from,
+                    y0: at.y - half,
+                    x1: to,
+                    y1: at.y + half,
+                },
+                net,
+            )
+        };
         let left = || open(site.node) && (offset.x == 0 || stub(at.x - half, contact.x));
-        let right = || site.has_next && open(site.node + 1) && stub(contact.x, at.x + rules.step.0 + half);
+        let right =
+            || site.has_next && open(site.node + 1) && stub(contact.x, at.x + rules.step.0 + half);
         let nodes = match takes {
             Takes::Left => left().then(|| vec![site.node]),
             Takes::Right => right().then(|| vec![site.node + 1]),
             Takes::Both => (left() && right()).then(|| vec![site.node, site.node + 1]),
         }?;
         let forbidden_pads = self.forbidden_pads(contact);
-        Some(Access { contact: Some(contact), entries: nodes.clone(), nodes, forbidden_pads, link: None })
+        Some(Access {
+            contact: Some(contact),
+            entries: nodes.clone(),
+            nodes,
+            forbidden_pads,
+            link: None,
+        })
     }
 
     fn forbidden_pads(&self, contact: Point) -> Vec<Node> {
@@ -190,7 +253,9 @@ impl<'a, 'b> AccessFinder<'a, 'b> {
         let own = rules.vias[0].upper.shift(contact);
         let pad = rules.vias[1].lower.unwrap_or(rules.vias[0].upper);
         let space = rules.metals[0].space;
-        let Some(window) = lattice.window(own.grow(space + pad.x1)) else { return Vec::new() };
+        let Some(window) = lattice.window(own.grow(space + pad.x1)) else {
+            return Vec::new();
+        };
         let mut nodes = Vec::new();
         for y in window.y0..=window.y1 {
             for x in window.x0..=window.x1 {
@@ -205,21 +270,29 @@ impl<'a, 'b> AccessFinder<'a, 'b> {
     /// No foreign met1 nearer than its spacing, and none of one's own that is near without touching.
     fn metal_fits(&self, rect: Rect, net: Owner) -> bool {
         let space = self.problem.rules.metals[0].space;
-        self.fixed.near(rect.grow(space)).iter().map(|&k| &self.fixed.shapes[k as usize]).all(|shape| {
-            let distance = rect.distance_squared(&shape.rect);
-            shape.layer != Layer::Metal(0)
-                || distance >= i64::from(space).pow(2)
-                || (shape.owner == net && distance == 0 && shape.rect.overlaps(&rect))
-        })
+        self.fixed
+            .near(rect.grow(space))
+            .iter()
+            .map(|&k| &self.fixed.shapes[k as usize])
+            .all(|shape| {
+                let distance = rect.distance_squared(&shape.rect);
+                shape.layer != Layer::Metal(0)
+                    || distance >= i64::from(space).pow(2)
+                    || (shape.owner == net && distance == 0 && shape.rect.overlaps(&rect))
+            })
     }
 
     fn cut_fits(&self, cut: Rect, net: Owner) -> bool {
         let space = self.problem.rules.cuts[0].space;
-        self.fixed.near(cut.grow(space)).iter().map(|&k| &self.fixed.shapes[k as usize]).all(|shape| {
-            shape.layer != Layer::Cut(0)
-                || cut.distance_squared(&shape.rect) >= i64::from(space).pow(2)
-                || (shape.rect == cut && shape.owner == net)
-        })
+        self.fixed
+            .near(cut.grow(space))
+            .iter()
+            .map(|&k| &self.fixed.shapes[k as usize])
+            .all(|shape| {
+                shape.layer != Layer::Cut(0)
+                    || cut.distance_squared(&shape.rect) >= i64::from(space).pow(2)
+                    || (shape.rect == cut && shape.owner == net)
+            })
     }
 }
 
@@ -242,7 +315,9 @@ impl Gate {
     /// The accesses that a wire at `node` can take.
     #[must_use]
     pub fn at(&self, node: Node) -> &[u32] {
-        self.entries.binary_search_by_key(&node, |(entry, _)| *entry).map_or(&[], |k| &self.entries[k].1)
+        self.entries
+            .binary_search_by_key(&node, |(entry, _)| *entry)
+            .map_or(&[], |k| &self.entries[k].1)
     }
 }
 
@@ -250,9 +325,17 @@ impl Gate {
 fn places(problem: &Problem, instance: usize, pin: usize) -> Vec<Place> {
     let (master, item) = (problem.master(instance), &problem.instances[instance]);
     let transform = problem.transform(instance);
-    let local = |rect: Rect| transform.rect(rect).shift(Point::new(-item.at.x, -item.at.y));
+    let local = |rect: Rect| {
+        transform
+            .rect(rect)
+            .shift(Point::new(-item.at.x, -item.at.y))
+    };
     let on = |layer: CellLayer| -> Vec<Rect> {
-        master.on(layer).filter(|shape| shape.pin == Some(pin)).map(|shape| local(shape.rect)).collect()
+        master
+            .on(layer)
+            .filter(|shape| shape.pin == Some(pin))
+            .map(|shape| local(shape.rect))
+            .collect()
     };
     let (li, met1) = (on(CellLayer::LocalInterconnect), on(CellLayer::Metal(0)));
     let all: Option<Rect> = li.iter().chain(&met1).copied().reduce(|a, b| a.union(&b));
@@ -263,24 +346,45 @@ fn places(problem: &Problem, instance: usize, pin: usize) -> Vec<Place> {
     // Lattice columns stand on site edges and centres, rows half a track above the cell's edge.
     let columns = (all.x0 - 2 * dx).div_euclid(dx)..=(all.x1 / dx + 1);
     let rows = (all.y0 - dy).div_euclid(dy)..=(all.y1 / dy + 1);
-    let allowed = |node: Point, x: Dbu, y: Dbu| covered(rules.vias[0].cut.shift(Point::new(node.x + x, node.y + y)), &li);
+    let allowed = |node: Point, x: Dbu, y: Dbu| {
+        covered(
+            rules.vias[0].cut.shift(Point::new(node.x + x, node.y + y)),
+            &li,
+        )
+    };
     let mut found = Vec::new();
     for row in rows {
         for column in columns.clone() {
             let node = Point::new(column * dx, row * dy + dy / 2);
             if covered(Rect::around(node, half, half), &met1) {
-                found.push(Place { node, kind: PlaceKind::Covered });
+                found.push(Place {
+                    node,
+                    kind: PlaceKind::Covered,
+                });
                 continue;
             }
             let mut contacts = Contacts::default();
             for x in NUDGES {
-                contacts.on.extend(NUDGES.iter().filter(|&&y| allowed(node, x, y)).map(|&y| Point::new(x, y)));
+                contacts.on.extend(
+                    NUDGES
+                        .iter()
+                        .filter(|&&y| allowed(node, x, y))
+                        .map(|&y| Point::new(x, y)),
+                );
             }
             for x in (20..dx - 15).step_by(5) {
-                contacts.between.extend(NUDGES.iter().filter(|&&y| allowed(node, x, y)).map(|&y| Point::new(x, y)));
+                contacts.between.extend(
+                    NUDGES
+                        .iter()
+                        .filter(|&&y| allowed(node, x, y))
+                        .map(|&y| Point::new(x, y)),
+                );
             }
             if !contacts.on.is_empty() || !contacts.between.is_empty() {
-                found.push(Place { node, kind: PlaceKind::Contacts(contacts) });
+                found.push(Place {
+                    node,
+                    kind: PlaceKind::Contacts(contacts),
+                });
             }
         }
     }
@@ -292,7 +396,9 @@ fn port(problem: &Problem, field: &Field, net: Owner, shapes: &[(usize, Rect)]) 
     let (lattice, rules) = (&problem.lattice, &problem.rules);
     let mut found: Vec<(i64, Access)> = Vec::new();
     for &(metal, rect) in shapes.iter().filter(|(metal, _)| *metal < WIRE_LAYERS) {
-        let Some(window) = lattice.window(rect.grow(rules.step.1)) else { continue };
+        let Some(window) = lattice.window(rect.grow(rules.step.1)) else {
+            continue;
+        };
         let half = rules.half_width[metal];
         for y in window.y0..=window.y1 {
             for x in window.x0..=window.x1 {
@@ -310,15 +416,31 @@ fn port(problem: &Problem, field: &Field, net: Owner, shapes: &[(usize, Rect)]) 
                 let link = near.union(&end);
                 let link = (!covered(end, &[rect])).then_some((metal, link));
                 let off = i64::from(link.is_some()) * 1_000_000 + at.distance(rect.center());
-                found.push((off, Access { contact: None, entries: vec![node], nodes: vec![node], forbidden_pads: Vec::new(), link }));
+                found.push((
+                    off,
+                    Access {
+                        contact: None,
+                        entries: vec![node],
+                        nodes: vec![node],
+                        forbidden_pads: Vec::new(),
+                        link,
+                    },
+                ));
             }
         }
     }
     found.sort_by_key(|(off, access)| (*off, access.entries.first().copied()));
     // Where nodes lie on the port, links beside it are not needed.
-    let inside = found.iter().filter(|(_, access)| access.link.is_none()).count();
+    let inside = found
+        .iter()
+        .filter(|(_, access)| access.link.is_none())
+        .count();
     let keep = if inside > 0 { inside } else { found.len() };
-    found.into_iter().take(keep).map(|(_, access)| access).collect()
+    found
+        .into_iter()
+        .take(keep)
+        .map(|(_, access)| access)
+        .collect()
 }
 
 /// Is `rect` inside the union of `cover`?
@@ -333,12 +455,32 @@ pub fn covered(rect: Rect, cover: &[Rect]) -> bool {
                 continue;
             };
             let parts = [
-                Rect { x1: cut.x0, ..piece },
-                Rect { x0: cut.x1, ..piece },
-                Rect { x0: cut.x0, x1: cut.x1, y0: piece.y0, y1: cut.y0 },
-                Rect { x0: cut.x0, x1: cut.x1, y0: cut.y1, y1: piece.y1 },
+                Rect {
+                    x1: cut.x0,
+                    ..piece
+                },
+                Rect {
+                    x0: cut.x1,
+                    ..piece
+                },
+                Rect {
+                    x0: cut.x0,
+                    x1: cut.x1,
+                    y0: piece.y0,
+                    y1: cut.y0,
+                },
+                Rect {
+                    x0: cut.x0,
+                    x1: cut.x1,
+                    y0: cut.y1,
+                    y1: piece.y1,
+                },
             ];
-            rest.extend(parts.into_iter().filter(|part| part.width() > 0 && part.height() > 0));
+            rest.extend(
+                parts
+                    .into_iter()
+                    .filter(|part| part.width() > 0 && part.height() > 0),
+            );
         }
         open = rest;
         if open.is_empty() {
@@ -355,7 +497,13 @@ mod tests {
     #[test]
     fn covered_by_a_union() {
         let rect = Rect::new(0, 0, 100, 100);
-        assert!(covered(rect, &[Rect::new(-5, 0, 60, 100), Rect::new(50, -5, 100, 100)]));
-        assert!(!covered(rect, &[Rect::new(0, 0, 60, 100), Rect::new(50, 0, 100, 99)]));
+        assert!(covered(
+            rect,
+            &[Rect::new(-5, 0, 60, 100), Rect::new(50, -5, 100, 100)]
+        ));
+        assert!(!covered(
+            rect,
+            &[Rect::new(0, 0, 60, 100), Rect::new(50, 0, 100, 99)]
+        ));
     }
 }

@@ -19,9 +19,21 @@ struct Limit {
     factor: f64,
     bonus: f64,
 }
-const METAL: Limit = Limit { ratio: 400.0, factor: 400.0, bonus: 2200.0 };
-const MCON: Limit = Limit { ratio: 3.0, factor: 18.0, bonus: 0.0 };
-const VIA: Limit = Limit { ratio: 6.0, factor: 36.0, bonus: 0.0 };
+const METAL: Limit = Limit {
+    ratio: 400.0,
+    factor: 400.0,
+    bonus: 2200.0,
+};
+const MCON: Limit = Limit {
+    ratio: 3.0,
+    factor: 18.0,
+    bonus: 0.0,
+};
+const VIA: Limit = Limit {
+    ratio: 6.0,
+    factor: 36.0,
+    bonus: 0.0,
+};
 
 /// Kept below the limit: metal inside cells and patches at merges are not counted to the last edge.
 const MARGIN: f64 = 0.9;
@@ -40,7 +52,13 @@ pub struct Excess {
 
 /// Pieces of a net that collect too much.
 #[must_use]
-pub fn excesses(problem: &Problem, lattice: &Lattice, net: usize, route: &Route, wiring: &Wiring) -> Vec<Excess> {
+pub fn excesses(
+    problem: &Problem,
+    lattice: &Lattice,
+    net: usize,
+    route: &Route,
+    wiring: &Wiring,
+) -> Vec<Excess> {
     let shapes = wiring.shapes(&problem.rules, net as i32);
     let gates = gates(problem, lattice, net, route);
     if gates.iter().all(|gate| gate.area == 0.0) || !may_exceed(problem, &shapes, &gates) {
@@ -51,13 +69,29 @@ pub fn excesses(problem: &Problem, lattice: &Lattice, net: usize, route: &Route,
     // Layers in the order of etching: met1, via, met2, …; contacts of met1 are judged with the pins they stand on.
     for k in 0..WIRE_LAYERS {
         join(&mut pieces, &shapes, k);
-        let at_gates: Vec<Option<usize>> = gates.iter().map(|gate| piece_at(&mut pieces, &shapes, gate.at, k)).collect();
+        let at_gates: Vec<Option<usize>> = gates
+            .iter()
+            .map(|gate| piece_at(&mut pieces, &shapes, gate.at, k))
+            .collect();
         let metal = |shape: &Shape| shape.layer == Layer::Metal(k);
         let thickness = f64::from(problem.rules.metals[k].antenna_thickness) * 1e-3;
         let side_wall = |rects: &[Rect]| perimeter(rects) as f64 * 1e-3 * thickness;
-        let mut judge = Judge { problem, net, gates: &gates, at_gates: &at_gates, shapes: &shapes, pieces: &mut pieces, found: &mut found };
+        let mut judge = Judge {
+            problem,
+            net,
+            gates: &gates,
+            at_gates: &at_gates,
+            shapes: &shapes,
+            pieces: &mut pieces,
+            found: &mut found,
+        };
         judge.layer(problem.rules.metals[k].name, &metal, &side_wall, &METAL);
-        if let Some(cut) = problem.rules.cuts.get(k + 1).filter(|_| k + 1 < WIRE_LAYERS) {
+        if let Some(cut) = problem
+            .rules
+            .cuts
+            .get(k + 1)
+            .filter(|_| k + 1 < WIRE_LAYERS)
+        {
             join_cuts(judge.pieces, &shapes, k);
             let on_cut = |shape: &Shape| shape.layer == Layer::Cut(k + 1);
             let area = |rects: &[Rect]| rects.iter().map(Rect::area).sum::<i64>() as f64 * 1e-6;
@@ -89,16 +123,29 @@ struct Gate {
 fn gates(problem: &Problem, lattice: &Lattice, net: usize, route: &Route) -> Vec<Gate> {
     let mut gates = Vec::new();
     for (index, terminal) in problem.nets[net].terminals.iter().enumerate() {
-        let (Terminal::Pin { instance, pin }, Some(&node)) = (terminal, route.terminal_nodes.get(index)) else { continue };
+        let (Terminal::Pin { instance, pin }, Some(&node)) =
+            (terminal, route.terminal_nodes.get(index))
+        else {
+            continue;
+        };
         let pin = &problem.master(*instance).pins[*pin];
-        gates.push(Gate { terminal: index, at: lattice.point(node), area: pin.gate_area, diffusion: pin.diffusion_area });
+        gates.push(Gate {
+            terminal: index,
+            at: lattice.point(node),
+            area: pin.gate_area,
+            diffusion: pin.diffusion_area,
+        });
     }
     gates
 }
 
 /// Quick test: all metal of the net on one layer against its smallest gate.
 fn may_exceed(problem: &Problem, shapes: &[Shape], gates: &[Gate]) -> bool {
-    let smallest = gates.iter().map(|gate| gate.area).filter(|area| *area > 0.0).fold(f64::MAX, f64::min);
+    let smallest = gates
+        .iter()
+        .map(|gate| gate.area)
+        .filter(|area| *area > 0.0)
+        .fold(f64::MAX, f64::min);
     let most = |k: usize| {
         let around: i64 = shapes
             .iter()
@@ -107,16 +154,26 @@ fn may_exceed(problem: &Problem, shapes: &[Shape], gates: &[Gate]) -> bool {
             .sum();
         around as f64 * 1e-6 * f64::from(problem.rules.metals[k].antenna_thickness)
     };
-    let cuts = shapes.iter().filter(|shape| matches!(shape.layer, Layer::Cut(_))).map(|shape| shape.rect.area()).sum::<i64>();
-    (0..WIRE_LAYERS).any(|k| most(k) / smallest > METAL.ratio * MARGIN) || cuts as f64 * 1e-6 / smallest > VIA.ratio * MARGIN
+    let cuts = shapes
+        .iter()
+        .filter(|shape| matches!(shape.layer, Layer::Cut(_)))
+        .map(|shape| shape.rect.area())
+        .sum::<i64>();
+    (0..WIRE_LAYERS).any(|k| most(k) / smallest > METAL.ratio * MARGIN)
+        || cuts as f64 * 1e-6 / smallest > VIA.ratio * MARGIN
 }
 
 /// Joins the shapes of metal `k` that touch, and the cuts that lead down from it.
 fn join(pieces: &mut UnionFind, shapes: &[Shape], k: usize) {
-    let mut on: Vec<usize> = (0..shapes.len()).filter(|&i| matches!(shapes[i].layer, Layer::Metal(m) | Layer::Cut(m) if m == k)).collect();
+    let mut on: Vec<usize> = (0..shapes.len())
+        .filter(|&i| matches!(shapes[i].layer, Layer::Metal(m) | Layer::Cut(m) if m == k))
+        .collect();
     on.sort_by_key(|&i| (shapes[i].rect.x0, i));
     for (n, &i) in on.iter().enumerate() {
-        for &j in on[n + 1..].iter().take_while(|&&j| shapes[j].rect.x0 <= shapes[i].rect.x1) {
+        for &j in on[n + 1..]
+            .iter()
+            .take_while(|&&j| shapes[j].rect.x0 <= shapes[i].rect.x1)
+        {
             if shapes[i].rect.touches(&shapes[j].rect) {
                 pieces.join(i, j);
             }
@@ -126,9 +183,14 @@ fn join(pieces: &mut UnionFind, shapes: &[Shape], k: usize) {
 
 /// Joins the cuts above metal `k` to it.
 fn join_cuts(pieces: &mut UnionFind, shapes: &[Shape], k: usize) {
-    let metal: Vec<usize> = (0..shapes.len()).filter(|&i| shapes[i].layer == Layer::Metal(k)).collect();
+    let metal: Vec<usize> = (0..shapes.len())
+        .filter(|&i| shapes[i].layer == Layer::Metal(k))
+        .collect();
     for cut in (0..shapes.len()).filter(|&i| shapes[i].layer == Layer::Cut(k + 1)) {
-        if let Some(&below) = metal.iter().find(|&&i| shapes[i].rect.touches(&shapes[cut].rect)) {
+        if let Some(&below) = metal
+            .iter()
+            .find(|&&i| shapes[i].rect.touches(&shapes[cut].rect))
+        {
             pieces.join(below, cut);
         }
     }
@@ -136,7 +198,9 @@ fn join_cuts(pieces: &mut UnionFind, shapes: &[Shape], k: usize) {
 
 /// The piece that a terminal hangs on when metal `k` is the highest.
 fn piece_at(pieces: &mut UnionFind, shapes: &[Shape], at: Point, _k: usize) -> Option<usize> {
-    let touched = shapes.iter().position(|shape| shape.layer == Layer::Metal(0) && shape.rect.contains(at));
+    let touched = shapes
+        .iter()
+        .position(|shape| shape.layer == Layer::Metal(0) && shape.rect.contains(at));
     touched.map(|index| pieces.find(index))
 }
 
@@ -151,7 +215,13 @@ struct Judge<'a, 'b> {
 }
 
 impl Judge<'_, '_> {
-    fn layer(&mut self, name: &'static str, on: &dyn Fn(&Shape) -> bool, measure: &dyn Fn(&[Rect]) -> f64, limit: &Limit) {
+    fn layer(
+        &mut self,
+        name: &'static str,
+        on: &dyn Fn(&Shape) -> bool,
+        measure: &dyn Fn(&[Rect]) -> f64,
+        limit: &Limit,
+    ) {
         debug_assert!(self.net < self.problem.nets.len());
         let mut judged: Vec<usize> = Vec::new();
         for piece in self.at_gates.iter().flatten() {
@@ -168,7 +238,9 @@ impl Judge<'_, '_> {
             }
             let gate_area: f64 = members.iter().map(|gate| gate.area).sum();
             let diffusion: f64 = members.iter().map(|gate| gate.diffusion).sum();
-            let Some(first) = members.iter().find(|gate| gate.area > 0.0) else { continue };
+            let Some(first) = members.iter().find(|gate| gate.area > 0.0) else {
+                continue;
+            };
             let mut rects: Vec<Rect> = Vec::new();
             for (index, shape) in self.shapes.iter().enumerate() {
                 if on(shape) && self.pieces.find(index) == root {
@@ -176,9 +248,21 @@ impl Judge<'_, '_> {
                 }
             }
             let ratio = measure(&rects) / gate_area;
-            let most = limit.ratio + if diffusion > 0.0 { limit.factor * diffusion + limit.bonus } else { 0.0 };
+            let most = limit.ratio
+                + if diffusion > 0.0 {
+                    limit.factor * diffusion + limit.bonus
+                } else {
+                    0.0
+                };
             if ratio > most * MARGIN {
-                self.found.push(Excess { net: self.net, layer: name, ratio, limit: most, terminal: first.terminal, at: first.at });
+                self.found.push(Excess {
+                    net: self.net,
+                    layer: name,
+                    ratio,
+                    limit: most,
+                    terminal: first.terminal,
+                    at: first.at,
+                });
             }
         }
     }
@@ -188,7 +272,13 @@ impl Judge<'_, '_> {
 fn perimeter(rects: &[Rect]) -> i64 {
     let side = |vertical: bool| -> i64 {
         // Cut along one axis; in each strip the ends of the merged spans are outline.
-        let span = |r: &Rect| if vertical { (r.x0, r.x1, r.y0, r.y1) } else { (r.y0, r.y1, r.x0, r.x1) };
+        let span = |r: &Rect| {
+            if vertical {
+                (r.x0, r.x1, r.y0, r.y1)
+            } else {
+                (r.y0, r.y1, r.x0, r.x1)
+            }
+        };
         let mut cuts: Vec<i32> = rects.iter().flat_map(|r| [span(r).2, span(r).3]).collect();
         cuts.sort_unstable();
         cuts.dedup();
@@ -197,7 +287,8 @@ fn perimeter(rects: &[Rect]) -> i64 {
         cuts.windows(2)
             .map(|strip| {
                 let (mut ends, mut reach) = (0i64, i32::MIN);
-                for (low, high, ..) in sorted.iter().filter(|s| s.2 <= strip[0] && s.3 >= strip[1]) {
+                for (low, high, ..) in sorted.iter().filter(|s| s.2 <= strip[0] && s.3 >= strip[1])
+                {
                     if *low > reach {
                         ends += 2;
                     }
@@ -219,6 +310,9 @@ mod tests {
         assert_eq!(perimeter(&[Rect::new(0, 0, 100, 10)]), 220);
         let cross = [Rect::new(0, 45, 100, 55), Rect::new(45, 0, 55, 100)];
         assert_eq!(perimeter(&cross), 400);
-        assert_eq!(perimeter(&[Rect::new(0, 0, 10, 10), Rect::new(20, 0, 30, 10)]), 80);
+        assert_eq!(
+            perimeter(&[Rect::new(0, 0, 10, 10), Rect::new(20, 0, 30, 10)]),
+            80
+        );
     }
 }

@@ -70,8 +70,17 @@ pub struct MasterLibrary<'a> {
 impl<'a> MasterLibrary<'a> {
     #[must_use]
     pub fn new(lef: &'a Tech, gds: &'a Library) -> Self {
-        let structures = gds.structures.iter().map(|structure| (structure.name(), structure)).collect();
-        Self { lef, structures, masters: Vec::new(), index: BTreeMap::new() }
+        let structures = gds
+            .structures
+            .iter()
+            .map(|structure| (structure.name(), structure))
+            .collect();
+        Self {
+            lef,
+            structures,
+            masters: Vec::new(),
+            index: BTreeMap::new(),
+        }
     }
 
     /// Index of a cell in `masters`.
@@ -82,9 +91,14 @@ impl<'a> MasterLibrary<'a> {
         if let Some(&known) = self.index.get(cell) {
             return Ok(known);
         }
-        let lef = self.lef.cell(cell).map_err(|error| StageError::input(error.to_string()))?;
+        let lef = self
+            .lef
+            .cell(cell)
+            .map_err(|error| StageError::input(error.to_string()))?;
         let structure = self.structures.get(cell).ok_or_else(|| {
-            StageError::input(format!("the GDS of the PDK has no cell '{cell}', its LEF has"))
+            StageError::input(format!(
+                "the GDS of the PDK has no cell '{cell}', its LEF has"
+            ))
         })?;
         let master = master(lef, structure)?;
         self.index.insert(cell.to_string(), self.masters.len());
@@ -95,15 +109,26 @@ impl<'a> MasterLibrary<'a> {
 
 fn master(lef: &Macro, structure: &Structure) -> Result<Master, StageError> {
     let read = |layer: i16, datatype: i16| {
-        structure.rects(LayerSpec::new(layer, datatype)).map_err(|error| StageError::input(error.to_string()))
+        structure
+            .rects(LayerSpec::new(layer, datatype))
+            .map_err(|error| StageError::input(error.to_string()))
     };
     let mut found: Vec<(CellLayer, Rect)> = Vec::new();
-    let mut add = |layer: CellLayer, rects: Vec<Rect>| found.extend(rects.into_iter().map(|rect| (layer, rect)));
+    let mut add = |layer: CellLayer, rects: Vec<Rect>| {
+        found.extend(rects.into_iter().map(|rect| (layer, rect)))
+    };
     for (k, metal) in tech::METALS.iter().enumerate() {
-        let layer = if k == 0 { CellLayer::LocalInterconnect } else { CellLayer::Metal(k - 1) };
+        let layer = if k == 0 {
+            CellLayer::LocalInterconnect
+        } else {
+            CellLayer::Metal(k - 1)
+        };
         add(layer, read(metal.gds, tech::DRAWING)?);
     }
-    add(CellLayer::Contact, read(tech::CUTS[0].gds.0, tech::CUTS[0].gds.1)?);
+    add(
+        CellLayer::Contact,
+        read(tech::CUTS[0].gds.0, tech::CUTS[0].gds.1)?,
+    );
     let conductors = conductors(&found);
     let pins: Vec<CellPin> = lef
         .pins
@@ -119,14 +144,21 @@ fn master(lef: &Macro, structure: &Structure) -> Result<Master, StageError> {
     if lef.class.contains("ANTENNACELL") {
         // The library's LEF does not tell the diode's area; its drawn diffusion is the diode.
         let area: i64 = read(DIFFUSION.0, DIFFUSION.1)?.iter().map(Rect::area).sum();
-        let signals = pins.iter_mut().filter(|pin| !pin.supply && pin.diffusion_area == 0.0);
+        let signals = pins
+            .iter_mut()
+            .filter(|pin| !pin.supply && pin.diffusion_area == 0.0);
         signals.for_each(|pin| pin.diffusion_area = area as f64 * 1e-6);
     }
     let mut pin_of: BTreeMap<usize, usize> = BTreeMap::new();
     for (index, pin) in lef.pins.iter().enumerate() {
         for (layer, rect) in &pin.shapes {
-            let Some(layer) = cell_layer(layer) else { continue };
-            let hits = found.iter().zip(&conductors).filter(|((l, r), _)| *l == layer && r.overlaps(rect));
+            let Some(layer) = cell_layer(layer) else {
+                continue;
+            };
+            let hits = found
+                .iter()
+                .zip(&conductors)
+                .filter(|((l, r), _)| *l == layer && r.overlaps(rect));
             for (_, &conductor) in hits {
                 pin_of.insert(conductor, index);
             }
@@ -135,14 +167,29 @@ fn master(lef: &Macro, structure: &Structure) -> Result<Master, StageError> {
     let shapes = found
         .into_iter()
         .zip(conductors)
-        .map(|((layer, rect), conductor)| CellShape { layer, rect, pin: pin_of.get(&conductor).copied(), conductor })
+        .map(|((layer, rect), conductor)| CellShape {
+            layer,
+            rect,
+            pin: pin_of.get(&conductor).copied(),
+            conductor,
+        })
         .collect();
-    Ok(Master { name: lef.name.clone(), width: lef.width, height: lef.height, pins, shapes })
+    Ok(Master {
+        name: lef.name.clone(),
+        width: lef.width,
+        height: lef.height,
+        pins,
+        shapes,
+    })
 }
 
 fn cell_layer(name: &str) -> Option<CellLayer> {
     let k = tech::METALS.iter().position(|metal| metal.name == name)?;
-    Some(if k == 0 { CellLayer::LocalInterconnect } else { CellLayer::Metal(k - 1) })
+    Some(if k == 0 {
+        CellLayer::LocalInterconnect
+    } else {
+        CellLayer::Metal(k - 1)
+    })
 }
 
 /// For each shape the number of the conductor it belongs to: shapes of one layer that touch, li1 and met1 that a contact joins.

@@ -89,7 +89,9 @@ impl Checker {
         for &index in self.drawn.iter().flatten().chain(&self.free) {
             is_drawn[index as usize] = true;
         }
-        let gone: Vec<u32> = (0..self.shapes.len() as u32).filter(|&k| !is_drawn[k as usize] && !known.remove(&self.shapes[k as usize])).collect();
+        let gone: Vec<u32> = (0..self.shapes.len() as u32)
+            .filter(|&k| !is_drawn[k as usize] && !known.remove(&self.shapes[k as usize]))
+            .collect();
         gone.into_iter().for_each(|index| self.remove(index));
         known.into_iter().for_each(|shape| self.add(shape));
     }
@@ -105,7 +107,9 @@ impl Checker {
 
     /// Takes away all that the router drew for a net.
     pub fn remove_net(&mut self, net: usize) {
-        let Some(indices) = self.drawn.get_mut(net).map(std::mem::take) else { return };
+        let Some(indices) = self.drawn.get_mut(net).map(std::mem::take) else {
+            return;
+        };
         indices.into_iter().for_each(|index| self.remove(index));
     }
 
@@ -116,9 +120,17 @@ impl Checker {
     }
 
     fn bins_of(&self, rect: Rect) -> impl Iterator<Item = usize> {
-        let clamp = |value: Dbu, low: Dbu, count: usize| ((value - low) / BIN).clamp(0, count as Dbu - 1) as usize;
-        let (x0, x1) = (clamp(rect.x0, self.die.x0, self.columns), clamp(rect.x1, self.die.x0, self.columns));
-        let (y0, y1) = (clamp(rect.y0, self.die.y0, self.rows), clamp(rect.y1, self.die.y0, self.rows));
+        let clamp = |value: Dbu, low: Dbu, count: usize| {
+            ((value - low) / BIN).clamp(0, count as Dbu - 1) as usize
+        };
+        let (x0, x1) = (
+            clamp(rect.x0, self.die.x0, self.columns),
+            clamp(rect.x1, self.die.x0, self.columns),
+        );
+        let (y0, y1) = (
+            clamp(rect.y0, self.die.y0, self.rows),
+            clamp(rect.y1, self.die.y0, self.rows),
+        );
         let columns = self.columns;
         (y0..=y1).flat_map(move |y| (x0..=x1).map(move |x| y * columns + x))
     }
@@ -137,7 +149,9 @@ impl Checker {
 
     /// All violations, with `threads` threads. The result does not depend on their number.
     pub fn all(&mut self, threads: usize) -> Vec<Violation> {
-        let bins: Vec<usize> = (0..self.bins.len()).filter(|&bin| self.dirty[bin]).collect();
+        let bins: Vec<usize> = (0..self.bins.len())
+            .filter(|&bin| self.dirty[bin])
+            .collect();
         let next = std::sync::atomic::AtomicUsize::new(0);
         let results = std::sync::Mutex::new(Vec::with_capacity(bins.len()));
         let this = &*self;
@@ -164,7 +178,12 @@ impl Checker {
     fn bin(&self, bin: usize) -> Vec<Violation> {
         let (x, y) = ((bin % self.columns) as Dbu, (bin / self.columns) as Dbu);
         let corner = (self.die.x0 + x * BIN, self.die.y0 + y * BIN);
-        let core = Rect { x0: corner.0, y0: corner.1, x1: corner.0 + BIN, y1: corner.1 + BIN };
+        let core = Rect {
+            x0: corner.0,
+            y0: corner.1,
+            x1: corner.0 + BIN,
+            y1: corner.1 + BIN,
+        };
         self.window(core, &[])
     }
 
@@ -172,7 +191,11 @@ impl Checker {
     #[must_use]
     pub fn window(&self, core: Rect, extra: &[Shape]) -> Vec<Violation> {
         let outer = core.grow(HALO);
-        let mut shapes: Vec<Shape> = self.near(outer).iter().map(|&index| self.shapes[index as usize]).collect();
+        let mut shapes: Vec<Shape> = self
+            .near(outer)
+            .iter()
+            .map(|&index| self.shapes[index as usize])
+            .collect();
         shapes.extend(extra);
         let mut found = Vec::new();
         for k in 0..self.rules.metals.len() {
@@ -186,19 +209,41 @@ impl Checker {
     #[must_use]
     pub fn metal_window(&self, k: usize, core: Rect, extra: &[Shape]) -> Vec<Violation> {
         let outer = core.grow(HALO);
-        let mut shapes: Vec<Shape> = self.near(outer).iter().map(|&index| self.shapes[index as usize]).collect();
+        let mut shapes: Vec<Shape> = self
+            .near(outer)
+            .iter()
+            .map(|&index| self.shapes[index as usize])
+            .collect();
         shapes.extend(extra);
         let mut found = Vec::new();
         self.metal(k, core, outer, &shapes, &mut found);
         found
     }
 
-    fn metal(&self, k: usize, core: Rect, outer: Rect, shapes: &[Shape], found: &mut Vec<Violation>) {
-        let mut on: Vec<Piece> = shapes.iter().filter(|s| s.layer == Layer::Metal(k)).map(|s| (s.rect, s.owner, s.routed)).collect();
+    fn metal(
+        &self,
+        k: usize,
+        core: Rect,
+        outer: Rect,
+        shapes: &[Shape],
+        found: &mut Vec<Violation>,
+    ) {
+        let mut on: Vec<Piece> = shapes
+            .iter()
+            .filter(|s| s.layer == Layer::Metal(k))
+            .map(|s| (s.rect, s.owner, s.routed))
+            .collect();
         on.sort_unstable_by_key(|piece| (piece.0, piece.1));
         let findings = screen(&self.rules, k, outer, &on);
-        let kept = findings.into_iter().filter(|finding| in_core(core, finding.rect));
-        found.extend(kept.map(|Finding { rule, rect, owners }| Violation { layer: Layer::Metal(k), rule, rect, owners }));
+        let kept = findings
+            .into_iter()
+            .filter(|finding| in_core(core, finding.rect));
+        found.extend(kept.map(|Finding { rule, rect, owners }| Violation {
+            layer: Layer::Metal(k),
+            rule,
+            rect,
+            owners,
+        }));
     }
 
     fn cuts(&self, k: usize, core: Rect, shapes: &[Shape], found: &mut Vec<Violation>) {
@@ -214,13 +259,22 @@ impl Checker {
                 if !near || a.rect == b.rect && a.owner == b.owner || !(a.routed || b.routed) {
                     continue;
                 }
-                let name = if a.owner != b.owner && a.rect.overlaps(&b.rect) { SHORT } else { rule.rule };
+                let name = if a.owner != b.owner && a.rect.overlaps(&b.rect) {
+                    SHORT
+                } else {
+                    rule.rule
+                };
                 let rect = a.rect.union(&b.rect);
                 if in_core(core, rect) {
                     let mut owners = vec![a.owner, b.owner];
                     owners.sort_unstable();
                     owners.dedup();
-                    found.push(Violation { layer: Layer::Cut(k), rule: name, rect, owners });
+                    found.push(Violation {
+                        layer: Layer::Cut(k),
+                        rule: name,
+                        rect,
+                        owners,
+                    });
                 }
             }
         }

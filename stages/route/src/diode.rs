@@ -37,7 +37,10 @@ impl Diodes {
             step: row.step.max(1),
             free: vec![true; row.count.max(0) as usize],
         });
-        let mut diodes = Self { rows: rows.collect(), count: 0 };
+        let mut diodes = Self {
+            rows: rows.collect(),
+            count: 0,
+        };
         let mut by_y: BTreeMap<Dbu, Vec<usize>> = BTreeMap::new();
         for (k, row) in diodes.rows.iter().enumerate() {
             by_y.entry(row.origin.y).or_default().push(k);
@@ -58,11 +61,21 @@ impl Diodes {
     ///
     /// # Errors
     /// A design failure when no free site is near enough.
-    pub fn insert(&mut self, design: &mut Design, problem: &mut Problem, excesses: &[Excess]) -> Result<Vec<usize>, StageError> {
+    pub fn insert(
+        &mut self,
+        design: &mut Design,
+        problem: &mut Problem,
+        excesses: &[Excess],
+    ) -> Result<Vec<usize>, StageError> {
         let master = problem.library.get(CELL)?;
         let (width, pin) = {
             let master = &problem.library.masters[master];
-            (master.width, master.pin(PIN).ok_or_else(|| StageError::input(format!("the cell '{CELL}' has no pin '{PIN}'")))?)
+            (
+                master.width,
+                master.pin(PIN).ok_or_else(|| {
+                    StageError::input(format!("the cell '{CELL}' has no pin '{PIN}'"))
+                })?,
+            )
         };
         let mut nets = Vec::new();
         for excess in excesses {
@@ -78,16 +91,25 @@ impl Diodes {
             row.take(at.x, width);
             let (instance, orient) = (problem.instances.len(), row.orient);
             problem.instances.push(Instance { master, at, orient });
-            problem.nets[excess.net].terminals.push(Terminal::Pin { instance, pin });
+            problem.nets[excess.net]
+                .terminals
+                .push(Terminal::Pin { instance, pin });
             design.components.push(Component {
                 name: format!("antenna_{}", self.count),
                 cell: CELL.to_string(),
-                placement: Some(Placement { at, orient, fixed: false }),
+                placement: Some(Placement {
+                    at,
+                    orient,
+                    fixed: false,
+                }),
                 source: Some("TIMING".to_string()),
                 properties: Vec::new(),
             });
             if let Some(net) = design.nets.get_mut(excess.net) {
-                net.terminals.push(DefTerminal::Pin { component: design.components.len() - 1, pin: PIN.to_string() });
+                net.terminals.push(DefTerminal::Pin {
+                    component: design.components.len() - 1,
+                    pin: PIN.to_string(),
+                });
             }
             self.count += 1;
             nets.push(excess.net);
@@ -120,7 +142,10 @@ impl Diodes {
 impl RowSites {
     fn take(&mut self, x: Dbu, width: Dbu) {
         let first = (x - self.origin.x).div_euclid(self.step).max(0) as usize;
-        let end = ((x + width - self.origin.x + self.step - 1).div_euclid(self.step).max(0) as usize).min(self.free.len());
+        let end = ((x + width - self.origin.x + self.step - 1)
+            .div_euclid(self.step)
+            .max(0) as usize)
+            .min(self.free.len());
         if first < end {
             self.free[first..end].fill(false);
         }

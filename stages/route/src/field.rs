@@ -70,9 +70,13 @@ impl Field {
     pub fn set_fixed(&mut self, problem: &Problem, shapes: &[Shape]) {
         let lattice = self.lattice;
         let probes = Probes::new(problem);
-        let mut marks: Vec<Marks> = (0..WIRE_LAYERS + 3).map(|_| Marks::new(lattice.plane)).collect();
+        let mut marks: Vec<Marks> = (0..WIRE_LAYERS + 3)
+            .map(|_| Marks::new(lattice.plane))
+            .collect();
         for shape in shapes {
-            let Layer::Metal(metal) = shape.layer else { continue };
+            let Layer::Metal(metal) = shape.layer else {
+                continue;
+            };
             let space = problem.rules.space_of(metal, shape.rect);
             for probe in probes.list.iter().filter(|probe| probe.metal == metal) {
                 marks[probe.slot].mark(&lattice, probe, shape, space);
@@ -109,7 +113,10 @@ impl Field {
     /// Pads on met1 that a via pad on `node` forbids: those in the rows above and below.
     pub fn pad_reach(&self, node: Node, mut visit: impl FnMut(Node)) {
         let (_, x, y) = self.lattice.split(node);
-        let rows = [y.checked_sub(1), (y + 1 < self.lattice.rows).then_some(y + 1)];
+        let rows = [
+            y.checked_sub(1),
+            (y + 1 < self.lattice.rows).then_some(y + 1),
+        ];
         for b in rows.into_iter().flatten() {
             for a in x.saturating_sub(1)..=(x + 1).min(self.lattice.columns - 1) {
                 visit((b * self.lattice.columns + a) as Node);
@@ -130,25 +137,40 @@ impl Field {
             touched.clear();
             self.wire_reach(node, |k| touched.push(k));
             for &k in &touched {
-                self.wires[k] = if add { self.wires[k].saturating_add(1) } else { self.wires[k].saturating_sub(1) };
+                self.wires[k] = if add {
+                    self.wires[k].saturating_add(1)
+                } else {
+                    self.wires[k].saturating_sub(1)
+                };
                 self.wire_price[k] = price(self.wire_history[k], self.wires[k], self.pressure);
             }
         }
         for &node in &route.forbidden_pads {
             let k = node as usize;
-            self.pads[k] = if add { self.pads[k].saturating_add(1) } else { self.pads[k].saturating_sub(1) };
+            self.pads[k] = if add {
+                self.pads[k].saturating_add(1)
+            } else {
+                self.pads[k].saturating_sub(1)
+            };
             self.pad_price[k] = price(self.pad_history[k], self.pads[k], self.pressure);
         }
         for &node in &route.pads {
             let count = &mut self.standing[node as usize];
-            *count = if add { count.saturating_add(1) } else { count.saturating_sub(1) };
+            *count = if add {
+                count.saturating_add(1)
+            } else {
+                count.saturating_sub(1)
+            };
         }
     }
 
     /// What a contact pays for pads of other nets that stand where it forbids them.
     #[must_use]
     pub fn standing_price(&self, forbidden: &[Node]) -> u32 {
-        let count: u32 = forbidden.iter().map(|&node| u32::from(self.standing[node as usize])).sum();
+        let count: u32 = forbidden
+            .iter()
+            .map(|&node| u32::from(self.standing[node as usize]))
+            .sum();
         count * self.pressure
     }
 
@@ -158,25 +180,39 @@ impl Field {
         let mut spots = Vec::new();
         for &node in &route.nodes {
             let mut own = 0;
-            self.wire_reach(node, |k| own += u16::from(route.nodes.binary_search(&(k as Node)).is_ok()));
+            self.wire_reach(node, |k| {
+                own += u16::from(route.nodes.binary_search(&(k as Node)).is_ok())
+            });
             if self.wires[node as usize] > own {
                 spots.push(Spot::Wire(node));
             }
         }
         for &node in &route.pads {
             let first = route.forbidden_pads.partition_point(|&k| k < node);
-            let own = route.forbidden_pads[first..].iter().take_while(|&&k| k == node).count();
+            let own = route.forbidden_pads[first..]
+                .iter()
+                .take_while(|&&k| k == node)
+                .count();
             if usize::from(self.pads[node as usize]) > own {
                 spots.push(Spot::Pad(node));
             }
         }
         // The other way round: foreign pads that stand where this net forbids them.
         for forbidden in route.forbidden_pads.chunk_by(|a, b| a == b) {
-            let Some(&node) = forbidden.first() else { continue };
+            let Some(&node) = forbidden.first() else {
+                continue;
+            };
             let own = u16::from(route.pads.binary_search(&node).is_ok());
             if self.standing[node as usize] > own {
                 let near = |pad: &Node| self.lattice.point(*pad).distance(self.lattice.point(node));
-                spots.extend(route.pads.iter().copied().min_by_key(|pad| (near(pad), *pad)).map(Spot::Pad));
+                spots.extend(
+                    route
+                        .pads
+                        .iter()
+                        .copied()
+                        .min_by_key(|pad| (near(pad), *pad))
+                        .map(Spot::Pad),
+                );
             }
         }
         spots.sort_unstable();
@@ -215,7 +251,12 @@ impl Field {
 }
 
 fn price(history: u32, uses: u16, pressure: u32) -> u32 {
-    history + if uses > 0 { pressure * (1 + u32::from(uses / 4)) } else { 0 }
+    history
+        + if uses > 0 {
+            pressure * (1 + u32::from(uses / 4))
+        } else {
+            0
+        }
 }
 
 /// Metal of a wire must stay inside the die: nobody uses the outermost nodes but the nets with a port there.
@@ -262,13 +303,43 @@ impl Probes {
             None => rules.vias[k].upper,
         };
         let mut list = vec![
-            Probe { metal: 0, slot: 0, rect: square, center: origin, any_contact: false },
-            Probe { metal: 0, slot: WIRE_LAYERS, rect: largest(0), center: origin, any_contact: false },
-            Probe { metal: 0, slot: WIRE_LAYERS + 1, rect: square.union(&square.shift(Point::new(dx, 0))), center: Point::new(dx / 2, 0), any_contact: false },
-            Probe { metal: 0, slot: WIRE_LAYERS + 2, rect: square.union(&square.shift(Point::new(0, dy))), center: Point::new(0, dy / 2), any_contact: false },
+            Probe {
+                metal: 0,
+                slot: 0,
+                rect: square,
+                center: origin,
+                any_contact: false,
+            },
+            Probe {
+                metal: 0,
+                slot: WIRE_LAYERS,
+                rect: largest(0),
+                center: origin,
+                any_contact: false,
+            },
+            Probe {
+                metal: 0,
+                slot: WIRE_LAYERS + 1,
+                rect: square.union(&square.shift(Point::new(dx, 0))),
+                center: Point::new(dx / 2, 0),
+                any_contact: false,
+            },
+            Probe {
+                metal: 0,
+                slot: WIRE_LAYERS + 2,
+                rect: square.union(&square.shift(Point::new(0, dy))),
+                center: Point::new(0, dy / 2),
+                any_contact: false,
+            },
         ];
         for metal in 1..WIRE_LAYERS {
-            list.push(Probe { metal, slot: metal, rect: largest(metal), center: origin, any_contact: true });
+            list.push(Probe {
+                metal,
+                slot: metal,
+                rect: largest(metal),
+                center: origin,
+                any_contact: true,
+            });
         }
         Self { list }
     }
@@ -282,7 +353,10 @@ struct Marks {
 
 impl Marks {
     fn new(plane: usize) -> Self {
-        Self { near: vec![FREE; plane], on: vec![false; plane] }
+        Self {
+            near: vec![FREE; plane],
+            on: vec![false; plane],
+        }
     }
 
     fn mark(&mut self, lattice: &Lattice, probe: &Probe, shape: &Shape, space: Dbu) {
@@ -292,8 +366,14 @@ impl Marks {
             x1: shape.rect.x1 + space - probe.rect.x0,
             y1: shape.rect.y1 + space - probe.rect.y0,
         };
-        let Some(window) = lattice.window(reach) else { return };
-        let owner = if shape.owner >= 0 { shape.owner } else { BLOCKED };
+        let Some(window) = lattice.window(reach) else {
+            return;
+        };
+        let owner = if shape.owner >= 0 {
+            shape.owner
+        } else {
+            BLOCKED
+        };
         for y in window.y0..=window.y1 {
             for x in window.x0..=window.x1 {
                 let place = lattice.place(x, y);

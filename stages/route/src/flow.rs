@@ -55,17 +55,34 @@ const VIOLATION_HISTORY: u32 = 4000;
 impl<'a, 'p> Router<'a, 'p> {
     /// # Errors
     /// A design failure when a terminal cannot be reached.
-    pub fn new(problem: Problem<'a>, params: &'p Params, threads: usize) -> Result<Self, StageError> {
+    pub fn new(
+        problem: Problem<'a>,
+        params: &'p Params,
+        threads: usize,
+    ) -> Result<Self, StageError> {
         let fixed = problem.fixed_shapes();
         let field = Field::new(&problem, &fixed);
         let gates = find_gates(&problem, &field, &fixed, 0..problem.nets.len())?;
         let rules = Arc::clone(&problem.rules);
-        let mut negotiation = Negotiation::new(field, rules, Costs::default(), Schedule::default(), threads);
+        let mut negotiation =
+            Negotiation::new(field, rules, Costs::default(), Schedule::default(), threads);
         negotiation.set_gates(gates);
         let mut checker = Checker::new(Arc::clone(&problem.rules), problem.die);
         fixed.iter().for_each(|shape| checker.add(*shape));
-        let (wirings, drawn) = (vec![Wiring::default(); problem.nets.len()], vec![None; problem.nets.len()]);
-        Ok(Self { problem, negotiation, checker, wirings, drawn, threads, params, rounds: 0 })
+        let (wirings, drawn) = (
+            vec![Wiring::default(); problem.nets.len()],
+            vec![None; problem.nets.len()],
+        );
+        Ok(Self {
+            problem,
+            negotiation,
+            checker,
+            wirings,
+            drawn,
+            threads,
+            params,
+            rounds: 0,
+        })
     }
 
     /// Routes all, then mends antennas with diodes and routes their nets again, until nothing is left or the rounds are
@@ -81,7 +98,11 @@ impl<'a, 'p> Router<'a, 'p> {
             self.until_clean(ctx, todo, &mut outcome)?;
             outcome.antennas = self.antennas();
             outcome.diodes = diodes.count;
-            eprintln!("antennas: {} pieces over their limit, {} diodes so far", outcome.antennas.len(), diodes.count);
+            eprintln!(
+                "antennas: {} pieces over their limit, {} diodes so far",
+                outcome.antennas.len(),
+                diodes.count
+            );
             let over = self.rounds >= self.params.rounds || attempt >= self.params.antenna_rounds;
             if !outcome.violations.is_empty() || outcome.antennas.is_empty() || over {
                 break;
@@ -99,14 +120,27 @@ impl<'a, 'p> Router<'a, 'p> {
     }
 
     /// Negotiates and checks until no rule is broken or the rounds are used up.
-    fn until_clean(&mut self, ctx: &mut Context, mut todo: Vec<usize>, outcome: &mut Outcome) -> Result<(), StageError> {
+    fn until_clean(
+        &mut self,
+        ctx: &mut Context,
+        mut todo: Vec<usize>,
+        outcome: &mut Outcome,
+    ) -> Result<(), StageError> {
         loop {
             outcome.overflow = self.negotiate(ctx, &todo)?;
             let started = std::time::Instant::now();
             outcome.violations = self.exact();
             let (count, seconds) = (outcome.violations.len(), started.elapsed().as_secs_f64());
-            eprintln!("check after round {}: {count} violations, {seconds:.2} s", self.rounds);
-            ctx.progress(self.rounds as u64, self.params.rounds as u64, "round", &format!("{count} violations on the masks"));
+            eprintln!(
+                "check after round {}: {count} violations, {seconds:.2} s",
+                self.rounds
+            );
+            ctx.progress(
+                self.rounds as u64,
+                self.params.rounds as u64,
+                "round",
+                &format!("{count} violations on the masks"),
+            );
             if outcome.violations.is_empty() || self.rounds >= self.params.rounds {
                 return Ok(());
             }
@@ -119,7 +153,13 @@ impl<'a, 'p> Router<'a, 'p> {
         let mut found = Vec::new();
         for (net, route) in self.negotiation.routes.iter().enumerate() {
             let Some(route) = route else { continue };
-            found.extend(antenna::excesses(&self.problem, lattice, net, route, &self.wirings[net]));
+            found.extend(antenna::excesses(
+                &self.problem,
+                lattice,
+                net,
+                route,
+                &self.wirings[net],
+            ));
         }
         found
     }
@@ -128,7 +168,12 @@ impl<'a, 'p> Router<'a, 'p> {
     fn new_terminals(&mut self, nets: &[usize]) -> Result<(), StageError> {
         let fixed = self.problem.fixed_shapes();
         self.negotiation.field.set_fixed(&self.problem, &fixed);
-        let gates = find_gates(&self.problem, &self.negotiation.field, &fixed, nets.iter().copied())?;
+        let gates = find_gates(
+            &self.problem,
+            &self.negotiation.field,
+            &fixed,
+            nets.iter().copied(),
+        )?;
         for (&net, gates) in nets.iter().zip(gates) {
             self.negotiation.replace_gates(net, gates);
         }
@@ -147,16 +192,34 @@ impl<'a, 'p> Router<'a, 'p> {
             if let Some(&net) = self.negotiation.unroutable.first() {
                 return Err(self.no_way(net));
             }
-            let note = format!("{} nets, {} conflicts in {} nets", round.routed, round.conflicts, round.nets.len());
+            let note = format!(
+                "{} nets, {} conflicts in {} nets",
+                round.routed,
+                round.conflicts,
+                round.nets.len()
+            );
             let seconds = started.elapsed().as_secs_f64();
-            eprintln!("round {}: {note}, {} batches, {} nodes visited, {seconds:.2} s", self.rounds, round.batches, self.negotiation.visited());
-            ctx.progress(self.rounds as u64, self.params.rounds as u64, "round", &note);
+            eprintln!(
+                "round {}: {note}, {} batches, {} nodes visited, {seconds:.2} s",
+                self.rounds,
+                round.batches,
+                self.negotiation.visited()
+            );
+            ctx.progress(
+                self.rounds as u64,
+                self.params.rounds as u64,
+                "round",
+                &note,
+            );
             if round.conflicts < best {
                 (best, stalled) = (round.conflicts, 0);
             } else {
                 stalled += 1;
             }
-            if round.conflicts == 0 || self.rounds >= self.params.rounds || (stalled >= 3 && round.conflicts < 16) {
+            if round.conflicts == 0
+                || self.rounds >= self.params.rounds
+                || (stalled >= 3 && round.conflicts < 16)
+            {
                 return Ok(round.conflicts);
             }
             todo = round.nets;
@@ -166,18 +229,27 @@ impl<'a, 'p> Router<'a, 'p> {
     fn no_way(&self, net: usize) -> StageError {
         let net = &self.problem.nets[net];
         let place = self.negotiation_place(net);
-        StageError::design(format!("net '{}' has no way between its terminals{place}", net.name))
-            .hint("lower the utilisation of the floorplan, or move what blocks its pins")
+        StageError::design(format!(
+            "net '{}' has no way between its terminals{place}",
+            net.name
+        ))
+        .hint("lower the utilisation of the floorplan, or move what blocks its pins")
     }
 
     fn negotiation_place(&self, net: &crate::problem::Net) -> String {
         net.terminals
             .iter()
             .find_map(|terminal| match terminal {
-                crate::problem::Terminal::Pin { instance, .. } => Some(self.problem.instances[*instance].at),
-                crate::problem::Terminal::Port { shapes, .. } => shapes.first().map(|(_, rect)| rect.center()),
+                crate::problem::Terminal::Pin { instance, .. } => {
+                    Some(self.problem.instances[*instance].at)
+                }
+                crate::problem::Terminal::Port { shapes, .. } => {
+                    shapes.first().map(|(_, rect)| rect.center())
+                }
             })
-            .map_or_else(String::new, |at| format!("; its first terminal is at ({}, {})", at.x, at.y))
+            .map_or_else(String::new, |at| {
+                format!("; its first terminal is at ({}, {})", at.x, at.y)
+            })
     }
 
     /// Draws the routes that changed, checks all against every rule, and repairs what a net does to itself.
@@ -189,8 +261,14 @@ impl<'a, 'p> Router<'a, 'p> {
             }
             self.checker.remove_net(net);
             let lattice = &self.negotiation.field.lattice;
-            self.wirings[net] = route.as_ref().map(|route| Wiring::new(lattice, rules, route)).unwrap_or_default();
-            self.wirings[net].shapes(rules, net as i32).into_iter().for_each(|shape| self.checker.add(shape));
+            self.wirings[net] = route
+                .as_ref()
+                .map(|route| Wiring::new(lattice, rules, route))
+                .unwrap_or_default();
+            self.wirings[net]
+                .shapes(rules, net as i32)
+                .into_iter()
+                .for_each(|shape| self.checker.add(shape));
             self.drawn[net].clone_from(route);
         }
         let mut violations = self.checker.all(self.threads);
@@ -211,7 +289,11 @@ impl<'a, 'p> Router<'a, 'p> {
     fn rip_up(&mut self, violations: &[Violation]) -> Vec<usize> {
         let mut nets: Vec<usize> = Vec::new();
         for violation in violations {
-            for net in violation.owners.iter().filter_map(|&owner| usize::try_from(owner).ok()) {
+            for net in violation
+                .owners
+                .iter()
+                .filter_map(|&owner| usize::try_from(owner).ok())
+            {
                 nets.push(net);
                 self.remember(net, violation);
             }
@@ -223,7 +305,9 @@ impl<'a, 'p> Router<'a, 'p> {
 
     fn remember(&mut self, net: usize, violation: &Violation) {
         let lattice = self.negotiation.field.lattice;
-        let Some(route) = self.negotiation.routes.get(net).and_then(Option::as_ref) else { return };
+        let Some(route) = self.negotiation.routes.get(net).and_then(Option::as_ref) else {
+            return;
+        };
         let (low, high) = match violation.layer {
             Layer::Metal(k) => (k, k),
             Layer::Cut(k) => (k.saturating_sub(1), k),
@@ -233,19 +317,31 @@ impl<'a, 'p> Router<'a, 'p> {
             .nodes
             .iter()
             .copied()
-            .filter(|&node| (low..=high.min(WIRE_LAYERS - 1)).contains(&lattice.split(node).0) && near.contains(lattice.point(node)))
+            .filter(|&node| {
+                (low..=high.min(WIRE_LAYERS - 1)).contains(&lattice.split(node).0)
+                    && near.contains(lattice.point(node))
+            })
             .collect();
         for node in nodes {
-            self.negotiation.field.remember(Spot::Wire(node), VIOLATION_HISTORY);
+            self.negotiation
+                .field
+                .remember(Spot::Wire(node), VIOLATION_HISTORY);
             if (node as usize) < lattice.plane {
-                self.negotiation.field.remember(Spot::Pad(node), VIOLATION_HISTORY);
+                self.negotiation
+                    .field
+                    .remember(Spot::Pad(node), VIOLATION_HISTORY);
             }
         }
     }
 }
 
 /// The ways into all terminals of some nets.
-fn find_gates(problem: &Problem, field: &Field, fixed: &[Shape], nets: impl Iterator<Item = usize>) -> Result<Vec<Vec<Gate>>, StageError> {
+fn find_gates(
+    problem: &Problem,
+    field: &Field,
+    fixed: &[Shape],
+    nets: impl Iterator<Item = usize>,
+) -> Result<Vec<Vec<Gate>>, StageError> {
     let mut checker = Checker::new(Arc::clone(&problem.rules), problem.die);
     fixed.iter().for_each(|shape| checker.add(*shape));
     let mut finder = AccessFinder::new(problem, &checker);

@@ -50,10 +50,28 @@ impl Lattice {
     pub fn new(die: Rect, corner: Point, step: (Dbu, Dbu)) -> Self {
         // Columns stand on site centres and site edges, rows half a track above the row's edge.
         let first = |low: Dbu, phase: Dbu, step: Dbu| low + 1 + (phase - low - 1).rem_euclid(step);
-        let origin = Point::new(first(die.x0, corner.x, step.0), first(die.y0, corner.y + step.1 / 2, step.1));
-        let count = |low: Dbu, high: Dbu, step: Dbu| if low < high { ((high - 1 - low) / step + 1) as usize } else { 0 };
-        let (columns, rows) = (count(origin.x, die.x1, step.0), count(origin.y, die.y1, step.1));
-        Self { origin, step, columns, rows, plane: columns * rows }
+        let origin = Point::new(
+            first(die.x0, corner.x, step.0),
+            first(die.y0, corner.y + step.1 / 2, step.1),
+        );
+        let count = |low: Dbu, high: Dbu, step: Dbu| {
+            if low < high {
+                ((high - 1 - low) / step + 1) as usize
+            } else {
+                0
+            }
+        };
+        let (columns, rows) = (
+            count(origin.x, die.x1, step.0),
+            count(origin.y, die.y1, step.1),
+        );
+        Self {
+            origin,
+            step,
+            columns,
+            rows,
+            plane: columns * rows,
+        }
     }
 
     #[must_use]
@@ -69,11 +87,18 @@ impl Lattice {
     pub fn split(&self, node: Node) -> (usize, usize, usize) {
         let node = node as usize;
         let in_plane = node % self.plane;
-        (node / self.plane, in_plane % self.columns, in_plane / self.columns)
+        (
+            node / self.plane,
+            in_plane % self.columns,
+            in_plane / self.columns,
+        )
     }
     #[must_use]
     pub fn place(&self, x: usize, y: usize) -> Point {
-        Point::new(self.origin.x + x as Dbu * self.step.0, self.origin.y + y as Dbu * self.step.1)
+        Point::new(
+            self.origin.x + x as Dbu * self.step.0,
+            self.origin.y + y as Dbu * self.step.1,
+        )
     }
     #[must_use]
     pub fn point(&self, node: Node) -> Point {
@@ -83,11 +108,25 @@ impl Lattice {
     /// Nodes whose place is within `area`, as a window; `None` when there is none.
     #[must_use]
     pub fn window(&self, area: Rect) -> Option<Window> {
-        let up = |low: Dbu, origin: Dbu, step: Dbu| (low - origin + step - 1).div_euclid(step).max(0);
-        let down = |high: Dbu, origin: Dbu, step: Dbu, count: usize| (high - origin).div_euclid(step).min(count as Dbu - 1);
-        let (x0, x1) = (up(area.x0, self.origin.x, self.step.0), down(area.x1, self.origin.x, self.step.0, self.columns));
-        let (y0, y1) = (up(area.y0, self.origin.y, self.step.1), down(area.y1, self.origin.y, self.step.1, self.rows));
-        (x0 <= x1 && y0 <= y1).then_some(Window { x0: x0 as usize, y0: y0 as usize, x1: x1 as usize, y1: y1 as usize })
+        let up =
+            |low: Dbu, origin: Dbu, step: Dbu| (low - origin + step - 1).div_euclid(step).max(0);
+        let down = |high: Dbu, origin: Dbu, step: Dbu, count: usize| {
+            (high - origin).div_euclid(step).min(count as Dbu - 1)
+        };
+        let (x0, x1) = (
+            up(area.x0, self.origin.x, self.step.0),
+            down(area.x1, self.origin.x, self.step.0, self.columns),
+        );
+        let (y0, y1) = (
+            up(area.y0, self.origin.y, self.step.1),
+            down(area.y1, self.origin.y, self.step.1, self.rows),
+        );
+        (x0 <= x1 && y0 <= y1).then_some(Window {
+            x0: x0 as usize,
+            y0: y0 as usize,
+            x1: x1 as usize,
+            y1: y1 as usize,
+        })
     }
     /// `window` grown by `margin` columns and rows, within the lattice.
     #[must_use]
@@ -117,14 +156,29 @@ mod tests {
 
     #[test]
     fn nodes_lie_on_sites_and_tracks() {
-        let lattice = Lattice::new(Rect::new(0, 0, 10_000, 10_000), Point::new(5520, 5440), (230, 340));
+        let lattice = Lattice::new(
+            Rect::new(0, 0, 10_000, 10_000),
+            Point::new(5520, 5440),
+            (230, 340),
+        );
         assert_eq!(lattice.origin, Point::new(230, 170));
         assert_eq!((lattice.columns, lattice.rows), (43, 29));
         let node = lattice.node(2, 7, 11);
         assert_eq!(lattice.split(node), (2, 7, 11));
-        assert_eq!(lattice.point(node), Point::new(230 + 7 * 230, 170 + 11 * 340));
+        assert_eq!(
+            lattice.point(node),
+            Point::new(230 + 7 * 230, 170 + 11 * 340)
+        );
         let window = lattice.window(Rect::new(230, 170, 700, 600)).unwrap();
-        assert_eq!(window, Window { x0: 0, y0: 0, x1: 2, y1: 1 });
+        assert_eq!(
+            window,
+            Window {
+                x0: 0,
+                y0: 0,
+                x1: 2,
+                y1: 1
+            }
+        );
         assert_eq!(lattice.window(Rect::new(231, 171, 300, 200)), None);
     }
 }

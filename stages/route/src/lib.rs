@@ -44,7 +44,10 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { rounds: 120, antenna_rounds: 8 }
+        Self {
+            rounds: 120,
+            antenna_rounds: 8,
+        }
     }
 }
 
@@ -69,7 +72,8 @@ impl Stage for Route {
         let mut design = Design::load(ctx.input("def")?).map_err(bad)?;
         let pdk = ctx.input("pdk")?.to_path_buf();
         let lef = Tech::load_pdk(&pdk).map_err(bad)?;
-        let gds = Library::read(pdk.join("sky130_fd_sc_hd.gds")).map_err(|error| StageError::input(error.to_string()))?;
+        let gds = Library::read(pdk.join("sky130_fd_sc_hd.gds"))
+            .map_err(|error| StageError::input(error.to_string()))?;
         let problem = problem::Problem::new(&design, &lef, &gds)?;
         let threads = ctx.threads();
         let mut router = flow::Router::new(problem, &params, threads)?;

@@ -29,7 +29,14 @@ pub struct Schedule {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { first_pressure: 500, growth_percent: 150, most_pressure: 20_000, least_history: 300, margin: 12, most_margin: 48 }
+        Self {
+            first_pressure: 500,
+            growth_percent: 150,
+            most_pressure: 20_000,
+            least_history: 300,
+            margin: 12,
+            most_margin: 48,
+        }
     }
 }
 
@@ -62,7 +69,13 @@ pub struct Round {
 
 impl Negotiation {
     #[must_use]
-    pub fn new(field: Field, rules: Arc<Rules>, costs: Costs, schedule: Schedule, threads: usize) -> Self {
+    pub fn new(
+        field: Field,
+        rules: Arc<Rules>,
+        costs: Costs,
+        schedule: Schedule,
+        threads: usize,
+    ) -> Self {
         Self {
             field,
             rules,
@@ -82,11 +95,15 @@ impl Negotiation {
     /// Sets the terminals of all nets. Nets that are there already keep their routes.
     pub fn set_gates(&mut self, gates: Vec<Vec<Gate>>) {
         let lattice = self.field.lattice;
-        self.boxes = gates.iter().map(|gates| bounding(&lattice, gates)).collect();
+        self.boxes = gates
+            .iter()
+            .map(|gates| bounding(&lattice, gates))
+            .collect();
         self.routes.resize(gates.len(), None);
         self.margins.resize(gates.len(), self.schedule.margin);
         let mut order: Vec<usize> = (0..gates.len()).collect();
-        let size = |net: usize| self.boxes[net].map_or(0, |b| (b.x1 - b.x0) * 23 + (b.y1 - b.y0) * 34);
+        let size =
+            |net: usize| self.boxes[net].map_or(0, |b| (b.x1 - b.x0) * 23 + (b.y1 - b.y0) * 34);
         order.sort_by_key(|&net| (size(net), net));
         self.rank = vec![0; gates.len()];
         for (rank, net) in order.into_iter().enumerate() {
@@ -107,7 +124,9 @@ impl Negotiation {
     /// Nets that need wires and have none, in order.
     #[must_use]
     pub fn missing(&self) -> Vec<usize> {
-        let mut nets: Vec<usize> = (0..self.gates.len()).filter(|&net| self.gates[net].len() > 1 && self.routes[net].is_none()).collect();
+        let mut nets: Vec<usize> = (0..self.gates.len())
+            .filter(|&net| self.gates[net].len() > 1 && self.routes[net].is_none())
+            .collect();
         nets.sort_by_key(|&net| self.rank[net]);
         nets
     }
@@ -123,7 +142,10 @@ impl Negotiation {
         let mut ordered = nets.to_vec();
         ordered.sort_by_key(|&net| self.rank[net]);
         ordered.dedup();
-        let mut round = Round { routed: ordered.len(), ..Round::default() };
+        let mut round = Round {
+            routed: ordered.len(),
+            ..Round::default()
+        };
         self.unroutable.clear();
         let mut pending = ordered;
         while !pending.is_empty() {
@@ -151,7 +173,8 @@ impl Negotiation {
             pending = rest;
         }
         self.judge(&mut round, widen);
-        self.pressure = (self.pressure * self.schedule.growth_percent / 100).min(self.schedule.most_pressure);
+        self.pressure =
+            (self.pressure * self.schedule.growth_percent / 100).min(self.schedule.most_pressure);
         round
     }
 
@@ -159,19 +182,24 @@ impl Negotiation {
     fn judge(&mut self, round: &mut Round, widen: bool) {
         let mut spots: Vec<Spot> = Vec::new();
         for net in 0..self.routes.len() {
-            let Some(route) = &self.routes[net] else { continue };
+            let Some(route) = &self.routes[net] else {
+                continue;
+            };
             let found = self.field.conflicts(route);
             if !found.is_empty() {
                 round.conflicts += found.len();
                 round.nets.push(net);
                 spots.extend(found);
                 if widen {
-                    self.margins[net] = (self.margins[net] + 2).min(self.schedule.most_margin.max(self.margins[net]));
+                    self.margins[net] = (self.margins[net] + 2)
+                        .min(self.schedule.most_margin.max(self.margins[net]));
                 }
             }
         }
         let by = self.schedule.least_history.max(self.pressure / 4);
-        spots.into_iter().for_each(|spot| self.field.remember(spot, by));
+        spots
+            .into_iter()
+            .for_each(|spot| self.field.remember(spot, by));
         round.nets.sort_by_key(|&net| self.rank[net]);
     }
 
@@ -183,12 +211,16 @@ impl Negotiation {
         let mut used = vec![false; columns * rows];
         let (mut batch, mut rest) = (Vec::new(), Vec::new());
         for &net in pending {
-            let Some(window) = self.window(net) else { continue };
+            let Some(window) = self.window(net) else {
+                continue;
+            };
             // Two more: a wire forbids nodes that far from it.
             let window = lattice.grow(window, 2);
             let mut free = true;
             for y in window.y0 / TILE..=window.y1 / TILE {
-                for tile in &mut used[y * columns + window.x0 / TILE..=y * columns + window.x1 / TILE] {
+                for tile in
+                    &mut used[y * columns + window.x0 / TILE..=y * columns + window.x1 / TILE]
+                {
                     free &= !*tile;
                     *tile = true;
                 }
@@ -208,13 +240,22 @@ impl Negotiation {
 
     fn whole(&self) -> Window {
         let lattice = &self.field.lattice;
-        Window { x0: 0, y0: 0, x1: lattice.columns - 1, y1: lattice.rows - 1 }
+        Window {
+            x0: 0,
+            y0: 0,
+            x1: lattice.columns - 1,
+            y1: lattice.rows - 1,
+        }
     }
 
     /// Searches the nets of a batch, in parallel; results in the batch's order.
     fn search(&mut self, batch: &[usize]) -> Vec<(usize, Option<Route>)> {
         let mut all_scratch = std::mem::take(&mut self.scratch);
-        let task = Task { field: &self.field, rules: &self.rules, costs: self.costs };
+        let task = Task {
+            field: &self.field,
+            rules: &self.rules,
+            costs: self.costs,
+        };
         let one = |net: usize, scratch: &mut Scratch| {
             let window = self.window(net)?;
             route_net(&task, net, &self.gates[net], window, scratch)
@@ -222,7 +263,12 @@ impl Negotiation {
         let mut results: Vec<(usize, usize, Option<Route>)> = Vec::with_capacity(batch.len());
         if all_scratch.len() == 1 || batch.len() < 4 {
             if let Some(scratch) = all_scratch.first_mut() {
-                results.extend(batch.iter().enumerate().map(|(k, &net)| (k, net, one(net, scratch))));
+                results.extend(
+                    batch
+                        .iter()
+                        .enumerate()
+                        .map(|(k, &net)| (k, net, one(net, scratch))),
+                );
             }
         } else {
             let next = AtomicUsize::new(0);
@@ -232,10 +278,12 @@ impl Negotiation {
                     let (next, shared, one) = (&next, &shared, &one);
                     scope.spawn(move || {
                         let mut own = Vec::new();
-                        while let Some((k, &net)) = batch.get(next.load(Ordering::Relaxed)).and_then(|_| {
-                            let k = next.fetch_add(1, Ordering::Relaxed);
-                            batch.get(k).map(|net| (k, net))
-                        }) {
+                        while let Some((k, &net)) =
+                            batch.get(next.load(Ordering::Relaxed)).and_then(|_| {
+                                let k = next.fetch_add(1, Ordering::Relaxed);
+                                batch.get(k).map(|net| (k, net))
+                            })
+                        {
                             own.push((k, net, one(net, scratch)));
                         }
                         if let Ok(mut shared) = shared.lock() {
@@ -247,7 +295,10 @@ impl Negotiation {
             results.sort_unstable_by_key(|result| result.0);
         }
         self.scratch = all_scratch;
-        results.into_iter().map(|(_, net, route)| (net, route)).collect()
+        results
+            .into_iter()
+            .map(|(_, net, route)| (net, route))
+            .collect()
     }
 }
 
@@ -256,12 +307,20 @@ fn bounding(lattice: &crate::lattice::Lattice, gates: &[Gate]) -> Option<Window>
     let mut around: Option<Window> = None;
     for (node, _) in gates.iter().flat_map(|gate| &gate.entries) {
         let (_, x, y) = lattice.split(*node);
-        around = Some(around.map_or(Window { x0: x, y0: y, x1: x, y1: y }, |w| Window {
-            x0: w.x0.min(x),
-            y0: w.y0.min(y),
-            x1: w.x1.max(x),
-            y1: w.y1.max(y),
-        }));
+        around = Some(around.map_or(
+            Window {
+                x0: x,
+                y0: y,
+                x1: x,
+                y1: y,
+            },
+            |w| Window {
+                x0: w.x0.min(x),
+                y0: w.y0.min(y),
+                x1: w.x1.max(x),
+                y1: w.y1.max(y),
+            },
+        ));
     }
     around
 }

@@ -8,11 +8,19 @@ use crate::problem::{Layer, Shape};
 use crate::rules::{Rules, SHORT};
 
 /// Tries to repair; returns the patches, as (net, metal, rectangle), which `checker` then has too.
-pub fn repair(checker: &mut Checker, rules: &Rules, violations: &[Violation]) -> Vec<(usize, usize, Rect)> {
+pub fn repair(
+    checker: &mut Checker,
+    rules: &Rules,
+    violations: &[Violation],
+) -> Vec<(usize, usize, Rect)> {
     let mut patches = Vec::new();
     for violation in violations {
-        let (Layer::Metal(metal), [owner]) = (violation.layer, violation.owners.as_slice()) else { continue };
-        let Ok(net) = usize::try_from(*owner) else { continue };
+        let (Layer::Metal(metal), [owner]) = (violation.layer, violation.owners.as_slice()) else {
+            continue;
+        };
+        let Ok(net) = usize::try_from(*owner) else {
+            continue;
+        };
         if violation.rule == SHORT {
             continue;
         }
@@ -21,10 +29,21 @@ pub fn repair(checker: &mut Checker, rules: &Rules, violations: &[Violation]) ->
         if !before.contains(violation) {
             continue; // an earlier patch has repaired it
         }
-        let shape = |rect: Rect| Shape { layer: Layer::Metal(metal), rect, owner: *owner, routed: true };
+        let shape = |rect: Rect| Shape {
+            layer: Layer::Metal(metal),
+            rect,
+            owner: *owner,
+            routed: true,
+        };
         let best = candidates(rules, metal, violation)
             .into_iter()
-            .map(|rect| (checker.metal_window(metal, around, &[shape(rect)]).len(), rect.area(), rect))
+            .map(|rect| {
+                (
+                    checker.metal_window(metal, around, &[shape(rect)]).len(),
+                    rect.area(),
+                    rect,
+                )
+            })
             .min();
         if let Some((after, _, rect)) = best.filter(|best| best.0 < before.len()) {
             debug_assert!(after < before.len());
@@ -45,16 +64,46 @@ fn candidates(rules: &Rules, metal: usize, violation: &Violation) -> Vec<Rect> {
     } else if violation.rule == rule.rule.area {
         for (width, height) in [(rule.width, 0), (0, rule.width)] {
             let (w, h) = (rect.width().max(width), rect.height().max(height));
-            let long = |across: Dbu| round_up(((rule.area + i64::from(across) - 1) / i64::from(across.max(1))) as Dbu);
+            let long = |across: Dbu| {
+                round_up(((rule.area + i64::from(across) - 1) / i64::from(across.max(1))) as Dbu)
+            };
             let (x, y) = (long(h), long(w));
-            list.extend([Rect { x1: rect.x0 + x, ..rect }, Rect { x0: rect.x1 - x, ..rect }]);
-            list.extend([Rect { y1: rect.y0 + y, ..rect }, Rect { y0: rect.y1 - y, ..rect }]);
+            list.extend([
+                Rect {
+                    x1: rect.x0 + x,
+                    ..rect
+                },
+                Rect {
+                    x0: rect.x1 - x,
+                    ..rect
+                },
+            ]);
+            list.extend([
+                Rect {
+                    y1: rect.y0 + y,
+                    ..rect
+                },
+                Rect {
+                    y0: rect.y1 - y,
+                    ..rect
+                },
+            ]);
         }
     } else {
         // The gap itself, widened to the least width where it would be a sliver, to either side.
         let (w, h) = (rule.width.max(rect.width()), rule.width.max(rect.height()));
-        let xs = [(rect.x0, rect.x1), (rect.x0, rect.x0 + w), (rect.x1 - w, rect.x1), middle(rect.x0, rect.x1, w)];
-        let ys = [(rect.y0, rect.y1), (rect.y0, rect.y0 + h), (rect.y1 - h, rect.y1), middle(rect.y0, rect.y1, h)];
+        let xs = [
+            (rect.x0, rect.x1),
+            (rect.x0, rect.x0 + w),
+            (rect.x1 - w, rect.x1),
+            middle(rect.x0, rect.x1, w),
+        ];
+        let ys = [
+            (rect.y0, rect.y1),
+            (rect.y0, rect.y0 + h),
+            (rect.y1 - h, rect.y1),
+            middle(rect.y0, rect.y1, h),
+        ];
         for (x0, x1) in xs {
             for (y0, y1) in ys {
                 list.push(Rect { x0, y0, x1, y1 });

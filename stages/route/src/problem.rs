@@ -52,8 +52,14 @@ pub struct Instance {
 /// What a net must reach.
 #[derive(Debug, Clone)]
 pub enum Terminal {
-    Pin { instance: usize, pin: usize },
-    Port { name: String, shapes: Vec<(usize, Rect)> },
+    Pin {
+        instance: usize,
+        pin: usize,
+    },
+    Port {
+        name: String,
+        shapes: Vec<(usize, Rect)>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -83,11 +89,18 @@ impl<'a> Problem<'a> {
     /// When the design is not placed, has rows off one site grid, or names what the PDK does not have.
     pub fn new(design: &Design, lef: &'a Tech, gds: &'a Library) -> Result<Self, StageError> {
         let rules = Arc::new(Rules::new(lef)?);
-        let first_row = design.rows.first().ok_or_else(|| StageError::input("the DEF has no rows"))?;
+        let first_row = design
+            .rows
+            .first()
+            .ok_or_else(|| StageError::input("the DEF has no rows"))?;
         for row in &design.rows {
-            let off = (row.origin.x - first_row.origin.x) % (2 * rules.step.0) != 0 || (row.origin.y - first_row.origin.y) % rules.step.1 != 0;
+            let off = (row.origin.x - first_row.origin.x) % (2 * rules.step.0) != 0
+                || (row.origin.y - first_row.origin.y) % rules.step.1 != 0;
             if off {
-                return Err(StageError::input(format!("row '{}' is not on the site grid of row '{}'", row.name, first_row.name)));
+                return Err(StageError::input(format!(
+                    "row '{}' is not on the site grid of row '{}'",
+                    row.name, first_row.name
+                )));
             }
         }
         let lattice = Lattice::new(design.die, first_row.origin, rules.step);
@@ -98,20 +111,42 @@ impl<'a> Problem<'a> {
         let mut instances = Vec::with_capacity(design.components.len());
         for component in &design.components {
             let placement = component.placement.ok_or_else(|| {
-                StageError::input(format!("component '{}' is not placed", component.name)).hint("run the stage 'place' first")
+                StageError::input(format!("component '{}' is not placed", component.name))
+                    .hint("run the stage 'place' first")
             })?;
             let master = library.get(&component.cell)?;
-            let off_grid = (placement.at.x - first_row.origin.x) % (2 * rules.step.0) != 0 || (placement.at.y - first_row.origin.y) % rules.step.1 != 0;
+            let off_grid = (placement.at.x - first_row.origin.x) % (2 * rules.step.0) != 0
+                || (placement.at.y - first_row.origin.y) % rules.step.1 != 0;
             if off_grid || placement.orient.is_sideways() {
                 return Err(StageError::input(format!(
                     "component '{}' at ({}, {}) {} is not on the site grid",
-                    component.name, placement.at.x, placement.at.y, placement.orient.name()
+                    component.name,
+                    placement.at.x,
+                    placement.at.y,
+                    placement.orient.name()
                 )));
             }
-            instances.push(Instance { master, at: placement.at, orient: placement.orient });
+            instances.push(Instance {
+                master,
+                at: placement.at,
+                orient: placement.orient,
+            });
         }
-        let supplies = design.special_nets.iter().map(|net| net.name.clone()).collect();
-        let mut problem = Self { rules, die: design.die, lattice, library, instances, nets: Vec::new(), fixed: Vec::new(), supplies };
+        let supplies = design
+            .special_nets
+            .iter()
+            .map(|net| net.name.clone())
+            .collect();
+        let mut problem = Self {
+            rules,
+            die: design.die,
+            lattice,
+            library,
+            instances,
+            nets: Vec::new(),
+            fixed: Vec::new(),
+            supplies,
+        };
         problem.read_nets(design)?;
         problem.read_supplies(design, lef)?;
         Ok(problem)
@@ -122,58 +157,118 @@ impl<'a> Problem<'a> {
             let mut terminals = Vec::with_capacity(net.terminals.len());
             for terminal in &net.terminals {
                 terminals.push(match terminal {
-                    DefTerminal::Pin { component, pin } => self.cell_terminal(design, &net.name, *component, pin)?,
+                    DefTerminal::Pin { component, pin } => {
+                        self.cell_terminal(design, &net.name, *component, pin)?
+                    }
                     DefTerminal::Port(index) => self.port_terminal(design, &net.name, *index)?,
                 });
             }
-            self.nets.push(Net { name: net.name.clone(), terminals });
+            self.nets.push(Net {
+                name: net.name.clone(),
+                terminals,
+            });
         }
         Ok(())
     }
 
-    fn cell_terminal(&self, design: &Design, net: &str, component: usize, pin: &str) -> Result<Terminal, StageError> {
-        let master = self.instances.get(component).and_then(|instance| self.library.masters.get(instance.master));
+    fn cell_terminal(
+        &self,
+        design: &Design,
+        net: &str,
+        component: usize,
+        pin: &str,
+    ) -> Result<Terminal, StageError> {
+        let master = self
+            .instances
+            .get(component)
+            .and_then(|instance| self.library.masters.get(instance.master));
         let pin_index = master.and_then(|master| master.pin(pin));
         match pin_index {
-            Some(pin) => Ok(Terminal::Pin { instance: component, pin }),
+            Some(pin) => Ok(Terminal::Pin {
+                instance: component,
+                pin,
+            }),
             None => {
-                let name = design.components.get(component).map_or("?", |component| component.name.as_str());
+                let name = design
+                    .components
+                    .get(component)
+                    .map_or("?", |component| component.name.as_str());
                 let cell = master.map_or("?", |master| master.name.as_str());
-                Err(StageError::input(format!("net '{net}': cell '{cell}' of component '{name}' has no pin '{pin}'")))
+                Err(StageError::input(format!(
+                    "net '{net}': cell '{cell}' of component '{name}' has no pin '{pin}'"
+                )))
             }
         }
     }
 
-    fn port_terminal(&mut self, design: &Design, net: &str, index: usize) -> Result<Terminal, StageError> {
-        let pin = design.pins.get(index).ok_or_else(|| StageError::input(format!("net '{net}' has a port that the DEF lacks")))?;
+    fn port_terminal(
+        &mut self,
+        design: &Design,
+        net: &str,
+        index: usize,
+    ) -> Result<Terminal, StageError> {
+        let pin = design.pins.get(index).ok_or_else(|| {
+            StageError::input(format!("net '{net}' has a port that the DEF lacks"))
+        })?;
         let mut shapes = Vec::new();
         let owner = self.nets.len() as Owner;
         for (layer, rect) in pin.placed_shapes() {
-            let metal = self.rules.metals.iter().position(|metal| metal.name == layer);
+            let metal = self
+                .rules
+                .metals
+                .iter()
+                .position(|metal| metal.name == layer);
             if let Some(metal) = metal {
                 shapes.push((metal, rect));
-                self.fixed.push(Shape { layer: Layer::Metal(metal), rect, owner, routed: false });
+                self.fixed.push(Shape {
+                    layer: Layer::Metal(metal),
+                    rect,
+                    owner,
+                    routed: false,
+                });
             }
         }
         if shapes.is_empty() {
-            return Err(StageError::input(format!("port '{}' has no placed shape on a metal", pin.name))
-                .hint("run the stages 'floorplan' and 'place' first"));
+            return Err(StageError::input(format!(
+                "port '{}' has no placed shape on a metal",
+                pin.name
+            ))
+            .hint("run the stages 'floorplan' and 'place' first"));
         }
-        Ok(Terminal::Port { name: pin.name.clone(), shapes })
+        Ok(Terminal::Port {
+            name: pin.name.clone(),
+            shapes,
+        })
     }
 
     fn read_supplies(&mut self, design: &Design, lef: &Tech) -> Result<(), StageError> {
         for (k, net) in design.special_nets.iter().enumerate() {
             let owner = FIRST_SUPPLY - k as Owner;
-            for shape in shapes::special_net_shapes(design, lef, net).map_err(|error| fault(&error))? {
+            for shape in
+                shapes::special_net_shapes(design, lef, net).map_err(|error| fault(&error))?
+            {
                 if let Some(layer) = layer_of(shape.layer) {
-                    self.fixed.push(Shape { layer, rect: shape.rect, owner, routed: false });
+                    self.fixed.push(Shape {
+                        layer,
+                        rect: shape.rect,
+                        owner,
+                        routed: false,
+                    });
                 }
             }
-            for pin in design.pins.iter().filter(|pin| pin.special && pin.net == net.name) {
+            for pin in design
+                .pins
+                .iter()
+                .filter(|pin| pin.special && pin.net == net.name)
+            {
                 for (layer, rect) in pin.placed_shapes() {
                     if let Some(layer) = layer_of(layer) {
-                        self.fixed.push(Shape { layer, rect, owner, routed: false });
+                        self.fixed.push(Shape {
+                            layer,
+                            rect,
+                            owner,
+                            routed: false,
+                        });
                     }
                 }
             }
@@ -223,10 +318,18 @@ impl<'a> Problem<'a> {
                     CellLayer::Metal(k) => Layer::Metal(k),
                 };
                 let owner = shape.pin.and_then(|pin| {
-                    net_of.get(&(index, pin)).copied().or_else(|| self.supply(&master.pins[pin].name))
+                    net_of
+                        .get(&(index, pin))
+                        .copied()
+                        .or_else(|| self.supply(&master.pins[pin].name))
                 });
                 let owner = owner.unwrap_or(internal - shape.conductor as Owner);
-                shapes.push(Shape { layer, rect: transform.rect(shape.rect), owner, routed: false });
+                shapes.push(Shape {
+                    layer,
+                    rect: transform.rect(shape.rect),
+                    owner,
+                    routed: false,
+                });
             }
             internal -= master.shapes.len() as Owner;
         }
@@ -234,7 +337,10 @@ impl<'a> Problem<'a> {
     }
 
     fn supply(&self, pin: &str) -> Option<Owner> {
-        self.supplies.iter().position(|name| name == pin).map(|k| FIRST_SUPPLY - k as Owner)
+        self.supplies
+            .iter()
+            .position(|name| name == pin)
+            .map(|k| FIRST_SUPPLY - k as Owner)
     }
 
     /// Name of an owner, for messages.
@@ -243,7 +349,9 @@ impl<'a> Problem<'a> {
         if let Ok(net) = usize::try_from(owner) {
             return self.nets.get(net).map_or("?", |net| net.name.as_str());
         }
-        let supply = usize::try_from(FIRST_SUPPLY - owner).ok().and_then(|k| self.supplies.get(k));
+        let supply = usize::try_from(FIRST_SUPPLY - owner)
+            .ok()
+            .and_then(|k| self.supplies.get(k));
         supply.map_or("(inside a cell)", String::as_str)
     }
 }
@@ -255,5 +363,8 @@ pub fn layer_of(name: &str) -> Option<Layer> {
     if let Some(k) = metal {
         return k.checked_sub(1).map(Layer::Metal);
     }
-    tech::CUTS.iter().position(|cut| cut.name == name).map(Layer::Cut)
+    tech::CUTS
+        .iter()
+        .position(|cut| cut.name == name)
+        .map(Layer::Cut)
 }

@@ -66,11 +66,41 @@ pub struct Rules {
 }
 
 const RULE_NAMES: [RuleNames; 5] = [
-    RuleNames { width: "m1.1", space: "m1.2", huge: "m1.3ab", area: "m1.6", hole: "m1.7" },
-    RuleNames { width: "m2.1", space: "m2.2", huge: "m2.3ab", area: "m2.6", hole: "m2.7" },
-    RuleNames { width: "m3.1", space: "m3.2", huge: "m3.3cd", area: "m3.6", hole: "m3.7" },
-    RuleNames { width: "m4.1", space: "m4.2", huge: "m4.5ab", area: "m4.4a", hole: "m4.7" },
-    RuleNames { width: "m5.1", space: "m5.2", huge: "m5.2", area: "m5.4", hole: "m5.7" },
+    RuleNames {
+        width: "m1.1",
+        space: "m1.2",
+        huge: "m1.3ab",
+        area: "m1.6",
+        hole: "m1.7",
+    },
+    RuleNames {
+        width: "m2.1",
+        space: "m2.2",
+        huge: "m2.3ab",
+        area: "m2.6",
+        hole: "m2.7",
+    },
+    RuleNames {
+        width: "m3.1",
+        space: "m3.2",
+        huge: "m3.3cd",
+        area: "m3.6",
+        hole: "m3.7",
+    },
+    RuleNames {
+        width: "m4.1",
+        space: "m4.2",
+        huge: "m4.5ab",
+        area: "m4.4a",
+        hole: "m4.7",
+    },
+    RuleNames {
+        width: "m5.1",
+        space: "m5.2",
+        huge: "m5.2",
+        area: "m5.4",
+        hole: "m5.7",
+    },
 ];
 const CUT_RULES: [&str; 5] = ["ct.2", "via.2", "via2.2", "via3.2", "via4.2"];
 const VIA_NAMES: [&str; WIRE_LAYERS] = ["L1M1_PR", "M1M2_PR", "M2M3_PR", "M3M4_PR"];
@@ -85,17 +115,35 @@ impl Rules {
         let metals = array(|k| metal(lef, k))?;
         let cuts = array(|k| {
             let cut = tech::CUTS.get(k).ok_or_else(|| missing("cut layers"))?;
-            Ok(Cut { name: cut.name, space: cut.space, rule: CUT_RULES[k] })
+            Ok(Cut {
+                name: cut.name,
+                space: cut.space,
+                rule: CUT_RULES[k],
+            })
         })?;
         let vias = array(|k| via(lef, k))?;
-        let pitch = |name: &str| lef.layer(name).map(|layer| layer.pitch).ok_or_else(|| missing(name));
+        let pitch = |name: &str| {
+            lef.layer(name)
+                .map(|layer| layer.pitch)
+                .ok_or_else(|| missing(name))
+        };
         let step = (pitch("met2")?.0 / 2, pitch("met1")?.1);
         let half = |k: usize| {
             let pad = |rect: &Rect| rect.x1.min(rect.y1);
-            if k < 2 { metals[k].width / 2 } else { pad(&vias[k].upper).max(metals[k].width / 2) }
+            if k < 2 {
+                metals[k].width / 2
+            } else {
+                pad(&vias[k].upper).max(metals[k].width / 2)
+            }
         };
         let half_width = [half(0), half(1), half(2), half(3)];
-        let rules = Self { metals, cuts, vias, step, half_width };
+        let rules = Self {
+            metals,
+            cuts,
+            vias,
+            step,
+            half_width,
+        };
         if rules.step != (230, 340) || rules.half_width != [70, 70, 165, 165] {
             return Err(StageError::input(format!(
                 "the technology LEF gives lattice steps {:?} and half widths {:?} nm; the router is built for sky130_fd_sc_hd (230, 340; 70, 70, 165, 165)",
@@ -111,8 +159,17 @@ impl Rules {
     #[must_use]
     pub fn for_tests(metal: Metal) -> Self {
         let rect = Rect::new(-85, -85, 85, 85);
-        let via = Via { name: "via", cut: rect, lower: Some(rect.grow(60)), upper: rect.grow(60) };
-        let cut = Cut { name: "cut", space: 190, rule: "ct.2" };
+        let via = Via {
+            name: "via",
+            cut: rect,
+            lower: Some(rect.grow(60)),
+            upper: rect.grow(60),
+        };
+        let cut = Cut {
+            name: "cut",
+            space: 190,
+            rule: "ct.2",
+        };
         Self {
             metals: [metal; 5],
             cuts: [cut; 5],
@@ -138,9 +195,12 @@ fn missing(what: &str) -> StageError {
         .hint("the router needs the technology LEF of sky130_fd_sc_hd")
 }
 
-fn array<T, const N: usize>(make: impl FnMut(usize) -> Result<T, StageError>) -> Result<[T; N], StageError> {
+fn array<T, const N: usize>(
+    make: impl FnMut(usize) -> Result<T, StageError>,
+) -> Result<[T; N], StageError> {
     let all: Vec<T> = (0..N).map(make).collect::<Result<_, _>>()?;
-    all.try_into().map_err(|_| StageError::internal("rule table of the wrong length"))
+    all.try_into()
+        .map_err(|_| StageError::internal("rule table of the wrong length"))
 }
 
 fn metal(lef: &Tech, k: usize) -> Result<Metal, StageError> {
@@ -162,8 +222,24 @@ fn via(lef: &Tech, k: usize) -> Result<Via, StageError> {
     let name = VIA_NAMES[k];
     let via = lef.via(name).ok_or_else(|| missing(name))?;
     let cut = &tech::CUTS[k];
-    let on = |layer: &str| via.shapes.iter().find(|(name, _)| name == layer).map(|(_, rect)| *rect);
-    let (Some(cut_rect), Some(upper)) = (on(cut.name), on(cut.above)) else { return Err(missing(name)) };
-    let lower = if k == 0 { None } else { Some(on(cut.below).ok_or_else(|| missing(name))?) };
-    Ok(Via { name, cut: cut_rect, lower, upper })
+    let on = |layer: &str| {
+        via.shapes
+            .iter()
+            .find(|(name, _)| name == layer)
+            .map(|(_, rect)| *rect)
+    };
+    let (Some(cut_rect), Some(upper)) = (on(cut.name), on(cut.above)) else {
+        return Err(missing(name));
+    };
+    let lower = if k == 0 {
+        None
+    } else {
+        Some(on(cut.below).ok_or_else(|| missing(name))?)
+    };
+    Ok(Via {
+        name,
+        cut: cut_rect,
+        lower,
+        upper,
+    })
 }

@@ -75,8 +75,14 @@ impl Raster {
         let mut xs = vec![window.x0, window.x1];
         let mut ys = vec![window.y0, window.y1];
         for (rect, ..) in pieces {
-            xs.extend([rect.x0.clamp(window.x0, window.x1), rect.x1.clamp(window.x0, window.x1)]);
-            ys.extend([rect.y0.clamp(window.y0, window.y1), rect.y1.clamp(window.y0, window.y1)]);
+            xs.extend([
+                rect.x0.clamp(window.x0, window.x1),
+                rect.x1.clamp(window.x0, window.x1),
+            ]);
+            ys.extend([
+                rect.y0.clamp(window.y0, window.y1),
+                rect.y1.clamp(window.y0, window.y1),
+            ]);
         }
         for list in [&mut xs, &mut ys] {
             list.sort_unstable();
@@ -97,14 +103,17 @@ impl Raster {
     }
 
     fn paint(&mut self, window: Rect, (rect, owner, routed): &Piece) {
-        let Some(cut) = rect.intersection(&window) else { return };
+        let Some(cut) = rect.intersection(&window) else {
+            return;
+        };
         let index = |list: &[Dbu], value: Dbu| list.partition_point(|&v| v < value);
         let (i0, i1) = (index(&self.xs, cut.x0), index(&self.xs, cut.x1));
         let (j0, j1) = (index(&self.ys, cut.y0), index(&self.ys, cut.y1));
         for j in j0..j1 {
             for i in i0..i1 {
                 let k = j * self.columns + i;
-                if self.owner[k] != EMPTY && self.owner[k] != *owner && (*routed || self.routed[k]) {
+                if self.owner[k] != EMPTY && self.owner[k] != *owner && (*routed || self.routed[k])
+                {
                     self.shorts.push((cut, self.owner[k], *owner));
                 }
                 self.owner[k] = *owner;
@@ -115,8 +124,16 @@ impl Raster {
 
     /// Overlaps of different owners, and shapes of different owners that abut.
     fn shorts(&self) -> Vec<Finding> {
-        let short = |rect: Rect, a: Owner, b: Owner| Finding { rule: SHORT, rect, owners: vec![a, b] };
-        let mut found: Vec<Finding> = self.shorts.iter().map(|&(rect, a, b)| short(rect, a, b)).collect();
+        let short = |rect: Rect, a: Owner, b: Owner| Finding {
+            rule: SHORT,
+            rect,
+            owners: vec![a, b],
+        };
+        let mut found: Vec<Finding> = self
+            .shorts
+            .iter()
+            .map(|&(rect, a, b)| short(rect, a, b))
+            .collect();
         let mut abut = |k: usize, m: usize, rect: Rect| {
             let (a, b) = (self.owner[k], self.owner[m]);
             if a != EMPTY && b != EMPTY && a != b && (self.routed[k] || self.routed[m]) {
@@ -126,7 +143,12 @@ impl Raster {
         for j in 0..self.rows {
             for i in 0..self.columns {
                 let k = j * self.columns + i;
-                let rect = Rect { x0: self.xs[i], y0: self.ys[j], x1: self.xs[i + 1], y1: self.ys[j + 1] };
+                let rect = Rect {
+                    x0: self.xs[i],
+                    y0: self.ys[j],
+                    x1: self.xs[i + 1],
+                    y1: self.ys[j + 1],
+                };
                 if i + 1 < self.columns {
                     abut(k, k + 1, rect);
                 }
@@ -140,15 +162,30 @@ impl Raster {
 
     /// The outline of the merged shapes, without the window's border, sorted by position.
     fn edges(&self, vertical: bool) -> Vec<Edge> {
-        let (across, along) = if vertical { (self.columns, self.rows) } else { (self.rows, self.columns) };
-        let (positions, extents) = if vertical { (&self.xs, &self.ys) } else { (&self.ys, &self.xs) };
-        let cell = |a: usize, b: usize| if vertical { b * self.columns + a } else { a * self.columns + b };
+        let (across, along) = if vertical {
+            (self.columns, self.rows)
+        } else {
+            (self.rows, self.columns)
+        };
+        let (positions, extents) = if vertical {
+            (&self.xs, &self.ys)
+        } else {
+            (&self.ys, &self.xs)
+        };
+        let cell = |a: usize, b: usize| {
+            if vertical {
+                b * self.columns + a
+            } else {
+                a * self.columns + b
+            }
+        };
         let mut edges: Vec<Edge> = Vec::new();
         for a in 1..across {
             let mut open = false;
             for b in 0..along {
                 let (below, above) = (cell(a - 1, b), cell(a, b));
-                let (metal_below, metal_above) = (self.owner[below] != EMPTY, self.owner[above] != EMPTY);
+                let (metal_below, metal_above) =
+                    (self.owner[below] != EMPTY, self.owner[above] != EMPTY);
                 if metal_below == metal_above {
                     open = false;
                     continue;
@@ -156,11 +193,20 @@ impl Raster {
                 let metal = if metal_above { above } else { below };
                 let (owner, routed) = (self.owner[metal], self.routed[metal]);
                 match edges.last_mut() {
-                    Some(last) if open && last.metal_above == metal_above && last.owner == owner => {
+                    Some(last)
+                        if open && last.metal_above == metal_above && last.owner == owner =>
+                    {
                         last.high = extents[b + 1];
                         last.routed |= routed;
                     }
-                    _ => edges.push(Edge { at: positions[a], low: extents[b], high: extents[b + 1], metal_above, owner, routed }),
+                    _ => edges.push(Edge {
+                        at: positions[a],
+                        low: extents[b],
+                        high: extents[b + 1],
+                        metal_above,
+                        owner,
+                        routed,
+                    }),
                 }
                 open = true;
             }
@@ -184,7 +230,12 @@ impl Raster {
             stack.push(start);
             while let Some(k) = stack.pop() {
                 let (i, j) = (k % self.columns, k / self.columns);
-                let rect = Rect { x0: self.xs[i], y0: self.ys[j], x1: self.xs[i + 1], y1: self.ys[j + 1] };
+                let rect = Rect {
+                    x0: self.xs[i],
+                    y0: self.ys[j],
+                    x1: self.xs[i + 1],
+                    y1: self.ys[j + 1],
+                };
                 area += rect.area();
                 around = Some(around.map_or(rect, |all| all.union(&rect)));
                 routed |= self.routed[k];
@@ -210,9 +261,17 @@ impl Raster {
                 }
             }
             let Some(rect) = around else { continue };
-            let (least, name) = if filled { (rule.area, rule.rule.area) } else { (rule.hole, rule.rule.hole) };
+            let (least, name) = if filled {
+                (rule.area, rule.rule.area)
+            } else {
+                (rule.hole, rule.rule.hole)
+            };
             if !border && routed && area < least {
-                found.push(Finding { rule: name, rect, owners });
+                found.push(Finding {
+                    rule: name,
+                    rect,
+                    owners,
+                });
             }
         }
     }
@@ -238,14 +297,35 @@ fn facing(edges: &[Edge], vertical: bool, rule: &Metal, found: &mut Vec<Finding>
             if i64::from(across).pow(2) + along * along >= i64::from(least).pow(2) {
                 continue;
             }
-            let (low, high) = (a.high.min(b.high).min(a.low.max(b.low)), a.low.max(b.low).max(a.high.min(b.high)));
+            let (low, high) = (
+                a.high.min(b.high).min(a.low.max(b.low)),
+                a.low.max(b.low).max(a.high.min(b.high)),
+            );
             let rect = if vertical {
-                Rect { x0: a.at, y0: low, x1: b.at, y1: high }
+                Rect {
+                    x0: a.at,
+                    y0: low,
+                    x1: b.at,
+                    y1: high,
+                }
             } else {
-                Rect { x0: low, y0: a.at, x1: high, y1: b.at }
+                Rect {
+                    x0: low,
+                    y0: a.at,
+                    x1: high,
+                    y1: b.at,
+                }
             };
-            let name = if width { rule.rule.width } else { rule.rule.space };
-            found.push(Finding { rule: name, rect, owners: vec![a.owner, b.owner] });
+            let name = if width {
+                rule.rule.width
+            } else {
+                rule.rule.space
+            };
+            found.push(Finding {
+                rule: name,
+                rect,
+                owners: vec![a.owner, b.owner],
+            });
         }
     }
 }
@@ -263,12 +343,24 @@ mod tests {
         area: 83_000,
         hole: 140_000,
         antenna_thickness: 350,
-        rule: RuleNames { width: "width", space: "space", huge: "huge", area: "area", hole: "hole" },
+        rule: RuleNames {
+            width: "width",
+            space: "space",
+            huge: "huge",
+            area: "area",
+            hole: "hole",
+        },
     };
 
     fn rules(pieces: &[(i32, i32, i32, i32, Owner)]) -> Vec<&'static str> {
-        let pieces: Vec<Piece> = pieces.iter().map(|&(a, b, c, d, o)| (Rect::new(a, b, c, d), o, true)).collect();
-        let mut names: Vec<_> = scan(&RULE, Rect::new(-5000, -5000, 5000, 5000), &pieces).iter().map(|f| f.rule).collect();
+        let pieces: Vec<Piece> = pieces
+            .iter()
+            .map(|&(a, b, c, d, o)| (Rect::new(a, b, c, d), o, true))
+            .collect();
+        let mut names: Vec<_> = scan(&RULE, Rect::new(-5000, -5000, 5000, 5000), &pieces)
+            .iter()
+            .map(|f| f.rule)
+            .collect();
         names.dedup();
         names
     }
@@ -277,43 +369,91 @@ mod tests {
     fn a_legal_pair_is_clean() {
         assert!(rules(&[(0, 0, 140, 1000, 1), (280, 0, 420, 1000, 2)]).is_empty());
         // Three overlapping shapes of one net that make an L.
-        assert!(rules(&[(0, 0, 140, 1000, 1), (0, 0, 1000, 140, 1), (0, 0, 300, 300, 1)]).is_empty());
+        assert!(rules(&[
+            (0, 0, 140, 1000, 1),
+            (0, 0, 1000, 140, 1),
+            (0, 0, 300, 300, 1)
+        ])
+        .is_empty());
     }
 
     #[test]
     fn spacing_along_and_across_corners() {
-        assert_eq!(rules(&[(0, 0, 140, 1000, 1), (275, 0, 420, 1000, 2)]), ["space"]);
-        assert_eq!(rules(&[(0, 0, 140, 1000, 1), (230, 1090, 370, 2000, 2)]), ["space"], "corner at 127 nm");
-        assert!(rules(&[(0, 0, 140, 1000, 1), (240, 1100, 380, 2000, 2)]).is_empty(), "corner at 141 nm");
-        assert_eq!(rules(&[(0, 0, 140, 1000, 1), (140, 1000, 280, 2000, 2)]), ["space"], "corners that kiss");
-        assert_eq!(rules(&[(0, 0, 140, 1000, 1), (0, 1100, 140, 2000, 2)]), ["space"], "end to end");
+        assert_eq!(
+            rules(&[(0, 0, 140, 1000, 1), (275, 0, 420, 1000, 2)]),
+            ["space"]
+        );
+        assert_eq!(
+            rules(&[(0, 0, 140, 1000, 1), (230, 1090, 370, 2000, 2)]),
+            ["space"],
+            "corner at 127 nm"
+        );
+        assert!(
+            rules(&[(0, 0, 140, 1000, 1), (240, 1100, 380, 2000, 2)]).is_empty(),
+            "corner at 141 nm"
+        );
+        assert_eq!(
+            rules(&[(0, 0, 140, 1000, 1), (140, 1000, 280, 2000, 2)]),
+            ["space"],
+            "corners that kiss"
+        );
+        assert_eq!(
+            rules(&[(0, 0, 140, 1000, 1), (0, 1100, 140, 2000, 2)]),
+            ["space"],
+            "end to end"
+        );
     }
 
     #[test]
     fn a_notch_of_one_net_counts() {
-        assert_eq!(rules(&[(0, 0, 140, 1000, 1), (240, 0, 380, 1000, 1), (0, 0, 380, 140, 1)]), ["space"]);
+        assert_eq!(
+            rules(&[
+                (0, 0, 140, 1000, 1),
+                (240, 0, 380, 1000, 1),
+                (0, 0, 380, 140, 1)
+            ]),
+            ["space"]
+        );
     }
 
     #[test]
     fn widths_and_necks() {
         assert_eq!(rules(&[(0, 0, 135, 1000, 1)]), ["width"]);
         // Two wires that overlap in a corner of 80 × 80: a diagonal neck of 113.
-        assert_eq!(rules(&[(0, 0, 1000, 140, 1), (920, 60, 1060, 1000, 1)]), ["width"]);
+        assert_eq!(
+            rules(&[(0, 0, 1000, 140, 1), (920, 60, 1060, 1000, 1)]),
+            ["width"]
+        );
         assert!(rules(&[(0, 0, 1000, 140, 1), (860, 0, 1000, 1000, 1)]).is_empty());
     }
 
     #[test]
     fn areas_holes_and_shorts() {
         assert_eq!(rules(&[(0, 0, 290, 230, 1)]), ["area"]);
-        let ring = [(0, 0, 640, 140, 1), (0, 500, 640, 640, 1), (0, 0, 140, 640, 1), (500, 0, 640, 640, 1)];
+        let ring = [
+            (0, 0, 640, 140, 1),
+            (0, 500, 640, 640, 1),
+            (0, 0, 140, 640, 1),
+            (500, 0, 640, 640, 1),
+        ];
         assert_eq!(rules(&ring), ["hole"]);
-        assert_eq!(rules(&[(0, 0, 140, 1000, 1), (0, 900, 140, 2000, 2)]), ["short"]);
-        assert_eq!(rules(&[(0, 0, 140, 1000, 1), (0, 1000, 140, 2000, 2)]), ["short"], "abutting");
+        assert_eq!(
+            rules(&[(0, 0, 140, 1000, 1), (0, 900, 140, 2000, 2)]),
+            ["short"]
+        );
+        assert_eq!(
+            rules(&[(0, 0, 140, 1000, 1), (0, 1000, 140, 2000, 2)]),
+            ["short"],
+            "abutting"
+        );
     }
 
     #[test]
     fn what_the_router_did_not_draw_is_not_its_fault() {
-        let pieces = [(Rect::new(0, 0, 100, 1000), 1, false), (Rect::new(2000, 0, 2140, 1000), 2, true)];
+        let pieces = [
+            (Rect::new(0, 0, 100, 1000), 1, false),
+            (Rect::new(2000, 0, 2140, 1000), 2, true),
+        ];
         assert!(scan(&RULE, Rect::new(-5000, -5000, 5000, 5000), &pieces).is_empty());
     }
 }

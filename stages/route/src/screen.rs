@@ -50,9 +50,17 @@ pub fn screen(rules: &Rules, metal: usize, outer: Rect, on: &[Piece]) -> Vec<Fin
     for (suspect, owner) in suspects {
         let window = suspect.grow(AROUND);
         // Between nets the pairs have told already.
-        let near: Vec<Piece> = on.iter().filter(|piece| piece.1 == owner && piece.0.touches(&window)).copied().collect();
+        let near: Vec<Piece> = on
+            .iter()
+            .filter(|piece| piece.1 == owner && piece.0.touches(&window))
+            .copied()
+            .collect();
         let close = suspect.grow(AROUND / 2);
-        findings.extend(scan(rule, window, &near).into_iter().filter(|finding| finding.rect.touches(&close)));
+        findings.extend(
+            scan(rule, window, &near)
+                .into_iter()
+                .filter(|finding| finding.rect.touches(&close)),
+        );
     }
     findings.sort_unstable();
     findings.dedup();
@@ -75,9 +83,17 @@ fn foreign(rule: &Metal, a: &Piece, b: &Piece) -> Option<Finding> {
     let mut owners = vec![a.1, b.1];
     owners.sort_unstable();
     if a.0.touches(&b.0) {
-        return Some(Finding { rule: SHORT, rect: gap(a.0, b.0), owners });
+        return Some(Finding {
+            rule: SHORT,
+            rect: gap(a.0, b.0),
+            owners,
+        });
     }
-    (distance < i64::from(rule.space).pow(2)).then(|| Finding { rule: rule.rule.space, rect: gap(a.0, b.0), owners })
+    (distance < i64::from(rule.space).pow(2)).then(|| Finding {
+        rule: rule.rule.space,
+        rect: gap(a.0, b.0),
+        owners,
+    })
 }
 
 /// Two rectangles of one owner: a place where they may break a rule.
@@ -88,7 +104,12 @@ fn own(rule: &Metal, a: &Piece, b: &Piece, on: &[Piece]) -> Option<Rect> {
         // An overlap at corners only, narrower than the least width across, may be a neck.
         return (w * w + h * h < i64::from(rule.width).pow(2)).then_some(between);
     }
-    let side = || -> Vec<Rect> { on.iter().filter(|piece| piece.1 == a.1 && piece.0.touches(&between)).map(|piece| piece.0).collect() };
+    let side = || -> Vec<Rect> {
+        on.iter()
+            .filter(|piece| piece.1 == a.1 && piece.0.touches(&between))
+            .map(|piece| piece.0)
+            .collect()
+    };
     if a.0.distance_squared(&b.0) < i64::from(rule.space).pow(2) {
         let degenerate = w == 0 || h == 0;
         return (degenerate || !covered(between, &side())).then_some(between);
@@ -98,8 +119,15 @@ fn own(rule: &Metal, a: &Piece, b: &Piece, on: &[Piece]) -> Option<Rect> {
     if !faces || h > rule.hole / i64::from(rule.space.max(1)) {
         return None;
     }
-    let strip = Rect { x0: between.x0 - AROUND, x1: between.x1 + AROUND, ..between };
-    let walls = on.iter().filter(|piece| piece.1 == a.1 && piece.0.overlaps(&strip)).count();
+    let strip = Rect {
+        x0: between.x0 - AROUND,
+        x1: between.x1 + AROUND,
+        ..between
+    };
+    let walls = on
+        .iter()
+        .filter(|piece| piece.1 == a.1 && piece.0.overlaps(&strip))
+        .count();
     (walls >= 2).then_some(between)
 }
 
@@ -114,13 +142,21 @@ fn small(rule: &Metal, outer: Rect, on: &[Piece], sets: &mut UnionFind) -> Vec<(
     }
     let mut sums: Vec<Option<Sum>> = on.iter().map(|_| None).collect();
     for (index, (rect, owner, routed)) in on.iter().enumerate() {
-        let sum = sums[sets.find(index)].get_or_insert(Sum { area: 0, largest: 0, extent: *rect, owner: *owner, routed: false });
+        let sum = sums[sets.find(index)].get_or_insert(Sum {
+            area: 0,
+            largest: 0,
+            extent: *rect,
+            owner: *owner,
+            routed: false,
+        });
         sum.area += rect.area();
         sum.largest = sum.largest.max(rect.area());
         sum.extent = sum.extent.union(rect);
         sum.routed |= routed;
     }
-    let inside = |rect: Rect| outer.x0 < rect.x0 && outer.y0 < rect.y0 && rect.x1 < outer.x1 && rect.y1 < outer.y1;
+    let inside = |rect: Rect| {
+        outer.x0 < rect.x0 && outer.y0 < rect.y0 && rect.x1 < outer.x1 && rect.y1 < outer.y1
+    };
     // Rectangles that overlap count twice in the sum; four deep is more than wiring makes.
     let suspect = |sum: Sum| {
         let is_small = sum.routed && sum.largest < rule.area && sum.area < 4 * rule.area;
@@ -140,10 +176,15 @@ fn huge(rules: &Rules, metal: usize, on: &[Piece]) -> Vec<Finding> {
         }
         for (other, other_owner, routed) in on {
             let distance = rect.distance_squared(other);
-            if *routed && owner != other_owner && distance > 0 && distance < i64::from(space).pow(2) {
+            if *routed && owner != other_owner && distance > 0 && distance < i64::from(space).pow(2)
+            {
                 let mut owners = vec![*owner, *other_owner];
                 owners.sort_unstable();
-                findings.push(Finding { rule: rule.rule.huge, rect: *other, owners });
+                findings.push(Finding {
+                    rule: rule.rule.huge,
+                    rect: *other,
+                    owners,
+                });
             }
         }
     }
@@ -164,7 +205,13 @@ mod tests {
             area: 83_000,
             hole: 140_000,
             antenna_thickness: 350,
-            rule: RuleNames { width: "width", space: "space", huge: "huge", area: "area", hole: "hole" },
+            rule: RuleNames {
+                width: "width",
+                space: "space",
+                huge: "huge",
+                area: "area",
+                hole: "hole",
+            },
         }
     }
 
@@ -191,21 +238,53 @@ mod tests {
             let mut on: Vec<Piece> = Vec::new();
             for _ in 0..2 + random.below(7) {
                 let (x, y) = (random.below(9) * 230, random.below(7) * 340);
-                let (dx, dy) = [(70, 70), (160, 130), (145, 115), (70, 410), (300, 70), (530, 70)][random.below(6) as usize];
-                let half = if dx > 200 { (70, 70) } else { (dx, dy.min(130)) };
-                let rect = Rect { x0: x - half.0, y0: y - half.1, x1: x + dx, y1: y + dy };
+                let (dx, dy) = [
+                    (70, 70),
+                    (160, 130),
+                    (145, 115),
+                    (70, 410),
+                    (300, 70),
+                    (530, 70),
+                ][random.below(6) as usize];
+                let half = if dx > 200 {
+                    (70, 70)
+                } else {
+                    (dx, dy.min(130))
+                };
+                let rect = Rect {
+                    x0: x - half.0,
+                    y0: y - half.1,
+                    x1: x + dx,
+                    y1: y + dy,
+                };
                 on.push((rect, random.below(2), true));
             }
             on.sort_unstable_by_key(|piece| (piece.0, piece.1));
             let exact = scan(&metal, window, &on);
             let quick = screen(&all, 0, window, &on);
-            assert_eq!(exact.is_empty(), quick.is_empty(), "case {case}: {on:?}\nraster {exact:?}\nquick {quick:?}");
-            let own = |list: &[Finding]| list.iter().filter(|f| f.owners.len() == 1).map(|f| f.rule).collect::<std::collections::BTreeSet<_>>();
+            assert_eq!(
+                exact.is_empty(),
+                quick.is_empty(),
+                "case {case}: {on:?}\nraster {exact:?}\nquick {quick:?}"
+            );
+            let own = |list: &[Finding]| {
+                list.iter()
+                    .filter(|f| f.owners.len() == 1)
+                    .map(|f| f.rule)
+                    .collect::<std::collections::BTreeSet<_>>()
+            };
             if !exact.iter().any(|f| f.owners.len() > 1) {
                 assert_eq!(own(&exact), own(&quick), "case {case}: {on:?}");
             }
-            if exact.is_empty() { clean += 1 } else { dirty += 1 }
+            if exact.is_empty() {
+                clean += 1
+            } else {
+                dirty += 1
+            }
         }
-        assert!(dirty > 500 && clean > 50, "{dirty} dirty, {clean} clean cases");
+        assert!(
+            dirty > 500 && clean > 50,
+            "{dirty} dirty, {clean} clean cases"
+        );
     }
 }

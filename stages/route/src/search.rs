@@ -33,7 +33,14 @@ pub struct Costs {
 
 impl Default for Costs {
     fn default() -> Self {
-        Self { via: 1000, wrong_met1: 2, wrong_met2: 3, off_track_percent: 150, beside_own: 300, near_contact: 30_000 }
+        Self {
+            via: 1000,
+            wrong_met1: 2,
+            wrong_met2: 3,
+            off_track_percent: 150,
+            beside_own: 300,
+            near_contact: 30_000,
+        }
     }
 }
 
@@ -77,7 +84,13 @@ pub struct Scratch {
 
 /// The route of `net`, or `None` when the window has none.
 #[must_use]
-pub fn route_net(task: &Task, net: usize, gates: &[Gate], window: Window, scratch: &mut Scratch) -> Option<Route> {
+pub fn route_net(
+    task: &Task,
+    net: usize,
+    gates: &[Gate],
+    window: Window,
+    scratch: &mut Scratch,
+) -> Option<Route> {
     let cells = WIRE_LAYERS * window.width() * window.height();
     if scratch.cells.len() < cells {
         scratch.cells.resize(cells, Cell::default());
@@ -92,7 +105,10 @@ pub fn route_net(task: &Task, net: usize, gates: &[Gate], window: Window, scratc
         width: window.width(),
         plane: window.width() * window.height(),
         scratch,
-        route: Route { terminal_nodes: vec![0; gates.len()], ..Route::default() },
+        route: Route {
+            terminal_nodes: vec![0; gates.len()],
+            ..Route::default()
+        },
         taken: Vec::new(),
     };
     search.run()
@@ -121,14 +137,27 @@ impl Search<'_, '_> {
         let count = self.gates.len();
         let mut joined = vec![false; count];
         // A gate of few entries first would be as good; ports come first since all their nodes belong to the net anyway.
-        let root = (0..count).find(|&t| self.gates[t].accesses.iter().all(|access| access.contact.is_none())).unwrap_or(0);
+        let root = (0..count)
+            .find(|&t| {
+                self.gates[t]
+                    .accesses
+                    .iter()
+                    .all(|access| access.contact.is_none())
+            })
+            .unwrap_or(0);
         joined[root] = true;
         let mut nearest: Vec<Nearest> = vec![(i64::MAX, 0); count];
-        let root_nodes: Vec<Node> = self.gates[root].entries.iter().map(|(node, _)| *node).collect();
+        let root_nodes: Vec<Node> = self.gates[root]
+            .entries
+            .iter()
+            .map(|(node, _)| *node)
+            .collect();
         self.approach(&mut nearest, &joined, &root_nodes);
         let mut rooted = false;
         for _ in 1..count {
-            let next = (0..count).filter(|&t| !joined[t]).min_by_key(|&t| (nearest[t].0, t))?;
+            let next = (0..count)
+                .filter(|&t| !joined[t])
+                .min_by_key(|&t| (nearest[t].0, t))?;
             let goal = if rooted { None } else { Some(root) };
             let end = self.find(next, nearest[next].1, goal)?;
             let mut new_nodes = Vec::new();
@@ -161,7 +190,9 @@ impl Search<'_, '_> {
         via_pads.sort_unstable();
         via_pads.dedup();
         for &pad in &via_pads {
-            self.task.field.pad_reach(pad, |node| route.forbidden_pads.push(node));
+            self.task
+                .field
+                .pad_reach(pad, |node| route.forbidden_pads.push(node));
         }
         route.pads.extend(via_pads);
         for list in [&mut route.nodes, &mut route.pads] {
@@ -175,7 +206,9 @@ impl Search<'_, '_> {
     /// Distance of each unjoined terminal to the nearest of `nodes`, if it is nearer than what is known.
     fn approach(&self, nearest: &mut [Nearest], joined: &[bool], nodes: &[Node]) {
         for (t, near) in nearest.iter_mut().enumerate().filter(|(t, _)| !joined[*t]) {
-            let Some(&(entry, _)) = self.gates[t].entries.first() else { continue };
+            let Some(&(entry, _)) = self.gates[t].entries.first() else {
+                continue;
+            };
             let at = self.lattice.point(entry);
             for &node in nodes {
                 let distance = self.lattice.point(node).distance(at);
@@ -192,11 +225,15 @@ impl Search<'_, '_> {
         self.scratch.heap.clear();
         let (_, aim_x, aim_y) = self.lattice.split(aim);
         let step = self.lattice.step;
-        let ahead = move |x: usize, y: usize| aim_x.abs_diff(x) as u32 * step.0 as u32 + aim_y.abs_diff(y) as u32 * step.1 as u32;
+        let ahead = move |x: usize, y: usize| {
+            aim_x.abs_diff(x) as u32 * step.0 as u32 + aim_y.abs_diff(y) as u32 * step.1 as u32
+        };
         let gates = self.gates;
         for (node, list) in &gates[from].entries {
             let goal_list = goal.map_or(&[][..], |goal| gates[goal].at(*node));
-            let goal_cost = goal.filter(|_| !goal_list.is_empty()).map_or(0, |goal| self.cheapest(goal, goal_list).0);
+            let goal_cost = goal
+                .filter(|_| !goal_list.is_empty())
+                .map_or(0, |goal| self.cheapest(goal, goal_list).0);
             let cost = self.cheapest(from, list).0 + goal_cost;
             let (_, x, y) = self.lattice.split(*node);
             if self.window.contains(x, y) {
@@ -206,15 +243,26 @@ impl Search<'_, '_> {
         while let Some(Reverse(key)) = self.scratch.heap.pop() {
             let (estimate, cell) = ((key >> 32) as u32, (key & 0xffff_ffff) as usize);
             let (layer, in_plane) = (cell / self.plane, cell % self.plane);
-            let (x, y) = (in_plane % self.width + self.window.x0, in_plane / self.width + self.window.y0);
-            let Cell { cost, from: came, tree, .. } = self.scratch.cells[cell];
+            let (x, y) = (
+                in_plane % self.width + self.window.x0,
+                in_plane / self.width + self.window.y0,
+            );
+            let Cell {
+                cost,
+                from: came,
+                tree,
+                ..
+            } = self.scratch.cells[cell];
             let in_tree = goal.is_none() && tree == self.scratch.net;
             // The node was reached at a lower cost after this entry was made.
             if estimate > cost + if in_tree { 0 } else { ahead(x, y) } {
                 continue;
             }
             self.scratch.visited += 1;
-            let at_goal = goal.is_some_and(|goal| layer == self.gate_layer(goal) && !gates[goal].at(self.lattice.node(layer, x, y)).is_empty());
+            let at_goal = goal.is_some_and(|goal| {
+                layer == self.gate_layer(goal)
+                    && !gates[goal].at(self.lattice.node(layer, x, y)).is_empty()
+            });
             if in_tree || at_goal {
                 return Some(cell);
             }
@@ -224,15 +272,30 @@ impl Search<'_, '_> {
     }
 
     fn gate_layer(&self, gate: usize) -> usize {
-        self.gates[gate].entries.first().map_or(0, |(node, _)| self.lattice.split(*node).0)
+        self.gates[gate]
+            .entries
+            .first()
+            .map_or(0, |(node, _)| self.lattice.split(*node).0)
     }
 
     #[allow(clippy::too_many_arguments)] // the state of one search node, split into its parts for speed
-    fn expand(&mut self, cell: usize, layer: usize, x: usize, y: usize, cost: u32, came: u8, goal: Option<usize>, ahead: &impl Fn(usize, usize) -> u32) {
+    fn expand(
+        &mut self,
+        cell: usize,
+        layer: usize,
+        x: usize,
+        y: usize,
+        cost: u32,
+        came: u8,
+        goal: Option<usize>,
+        ahead: &impl Fn(usize, usize) -> u32,
+    ) {
         let leave = layer < 2 || self.long_enough(cell, came);
         let here = (layer * self.lattice.plane) + y * self.lattice.columns + x;
         for direction in RIGHT..=DOWN_LAYER {
-            let Some(base) = self.step_cost(direction, layer, x, y, here, leave) else { continue };
+            let Some(base) = self.step_cost(direction, layer, x, y, here, leave) else {
+                continue;
+            };
             let (next, node, next_x, next_y) = match direction {
                 RIGHT => (cell + 1, here + 1, x + 1, y),
                 LEFT => (cell - 1, here - 1, x - 1, y),
@@ -275,7 +338,9 @@ impl Search<'_, '_> {
             return;
         }
         (known.search, known.cost, known.from) = (self.scratch.search, cost, from);
-        self.scratch.heap.push(Reverse(u64::from(cost + rest) << 32 | cell as u64));
+        self.scratch
+            .heap
+            .push(Reverse(u64::from(cost + rest) << 32 | cell as u64));
     }
 
     /// On met3 and met4 two steps lie between vias, so that the metal has its least area.
@@ -302,7 +367,15 @@ impl Search<'_, '_> {
     }
 
     /// Length-like cost of a step, or `None` where there is none.
-    fn step_cost(&self, direction: u8, layer: usize, x: usize, y: usize, here: usize, leave: bool) -> Option<u32> {
+    fn step_cost(
+        &self,
+        direction: u8,
+        layer: usize,
+        x: usize,
+        y: usize,
+        here: usize,
+        leave: bool,
+    ) -> Option<u32> {
         let (costs, field) = (&self.task.costs, self.task.field);
         let free = |owner: Owner| owner == FREE || owner == self.net;
         let (dx, dy) = (self.lattice.step.0 as u32, self.lattice.step.1 as u32);
@@ -314,7 +387,11 @@ impl Search<'_, '_> {
         };
         let along = |step_owner: Owner| match layer {
             0 => free(step_owner).then_some(dy * costs.wrong_met1),
-            1 => Some(if x % 2 == 0 { dy } else { dy * costs.off_track_percent / 100 }),
+            1 => Some(if x % 2 == 0 {
+                dy
+            } else {
+                dy * costs.off_track_percent / 100
+            }),
             3 => Some(dy),
             _ => None,
         };
@@ -323,9 +400,13 @@ impl Search<'_, '_> {
             RIGHT if x < self.window.x1 => across(met1(&field.right_owner, here)),
             LEFT if x > self.window.x0 => across(met1(&field.right_owner, here - 1)),
             UP_ROW if y < self.window.y1 => along(met1(&field.up_owner, here)),
-            DOWN_ROW if y > self.window.y0 => along(met1(&field.up_owner, here - self.lattice.columns)),
+            DOWN_ROW if y > self.window.y0 => {
+                along(met1(&field.up_owner, here - self.lattice.columns))
+            }
             UP_LAYER if leave && Lattice::via_allowed(layer, x, y) => self.via_cost(layer, x, y),
-            DOWN_LAYER if leave && layer > 0 && Lattice::via_allowed(layer - 1, x, y) => self.via_cost(layer - 1, x, y),
+            DOWN_LAYER if leave && layer > 0 && Lattice::via_allowed(layer - 1, x, y) => {
+                self.via_cost(layer - 1, x, y)
+            }
             _ => None,
         }
     }
@@ -337,18 +418,23 @@ impl Search<'_, '_> {
         }
         let pad = y * self.lattice.columns + x;
         let owner = self.task.field.pad_owner[pad];
-        (owner == FREE || owner == self.net).then(|| self.task.costs.via + self.task.field.pad_price[pad])
+        (owner == FREE || owner == self.net)
+            .then(|| self.task.costs.via + self.task.field.pad_price[pad])
     }
 
     /// The cheapest of some accesses of a gate.
     fn cheapest(&self, gate: usize, list: &[u32]) -> (u32, u32) {
         let accesses = &self.gates[gate].accesses;
-        list.iter().map(|&k| (self.access_cost(&accesses[k as usize]), k)).min().unwrap_or((u32::MAX / 2, 0))
+        list.iter()
+            .map(|&k| (self.access_cost(&accesses[k as usize]), k))
+            .min()
+            .unwrap_or((u32::MAX / 2, 0))
     }
 
     fn access_cost(&self, access: &Access) -> u32 {
         let field = self.task.field;
-        let mut cost = 50 * (access.nodes.len() as u32).saturating_sub(1) + field.standing_price(&access.forbidden_pads);
+        let mut cost = 50 * (access.nodes.len() as u32).saturating_sub(1)
+            + field.standing_price(&access.forbidden_pads);
         for &node in &access.nodes {
             cost += field.wire_price[node as usize];
             if access.contact.is_some() {
@@ -361,7 +447,11 @@ impl Search<'_, '_> {
         if let Some(contact) = access.contact {
             let cut = self.task.rules.vias[0].cut.shift(contact);
             let space = i64::from(self.task.rules.cuts[0].space);
-            if self.taken.iter().any(|other| *other != cut && cut.distance_squared(other) < space * space) {
+            if self
+                .taken
+                .iter()
+                .any(|other| *other != cut && cut.distance_squared(other) < space * space)
+            {
                 cost += self.task.costs.near_contact;
             }
         }
@@ -372,7 +462,9 @@ impl Search<'_, '_> {
     fn take(&mut self, gate: usize, node: Node, new_nodes: &mut Vec<Node>) {
         let gates = self.gates;
         let (_, best) = self.cheapest(gate, gates[gate].at(node));
-        let Some(access) = gates[gate].accesses.get(best as usize) else { return };
+        let Some(access) = gates[gate].accesses.get(best as usize) else {
+            return;
+        };
         self.route.terminal_nodes[gate] = node;
         if let Some(at) = access.contact {
             self.route.contacts.push(Contact { node, at });
@@ -442,6 +534,10 @@ impl Search<'_, '_> {
 
     fn node(&self, cell: usize) -> Node {
         let (layer, in_plane) = (cell / self.plane, cell % self.plane);
-        self.lattice.node(layer, in_plane % self.width + self.window.x0, in_plane / self.width + self.window.y0)
+        self.lattice.node(
+            layer,
+            in_plane % self.width + self.window.x0,
+            in_plane / self.width + self.window.y0,
+        )
     }
 }

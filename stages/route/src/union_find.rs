@@ -7,7 +7,9 @@ pub struct UnionFind {
 impl UnionFind {
     #[must_use]
     pub fn new(count: usize) -> Self {
-        Self { parent: (0..count).collect() }
+        Self {
+            parent: (0..count).collect(),
+        }
     }
     pub fn find(&mut self, mut item: usize) -> usize {
         while self.parent[item] != item {

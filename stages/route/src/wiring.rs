@@ -22,7 +22,10 @@ pub struct Wiring {
 impl Wiring {
     #[must_use]
     pub fn new(lattice: &Lattice, rules: &Rules, route: &Route) -> Self {
-        let mut wiring = Self { patches: route.links.clone(), ..Self::default() };
+        let mut wiring = Self {
+            patches: route.links.clone(),
+            ..Self::default()
+        };
         let mut steps: [BTreeSet<Node>; 2] = [BTreeSet::new(), BTreeSet::new()];
         for &(a, b) in &route.edges {
             let (low, high) = (a.min(b), a.max(b));
@@ -34,7 +37,9 @@ impl Wiring {
                 steps[usize::from(next_x == x)].insert(low);
             }
         }
-        wiring.vias.extend(route.contacts.iter().map(|contact| (0, contact.at)));
+        wiring
+            .vias
+            .extend(route.contacts.iter().map(|contact| (0, contact.at)));
         wiring.vias.sort_unstable();
         wiring.vias.dedup();
         wiring.merge_steps(lattice, &steps);
@@ -50,7 +55,9 @@ impl Wiring {
         for (set, stride) in steps.iter().zip([1, lattice.columns as Node]) {
             let mut runs: Vec<(Node, Node)> = Vec::new();
             for &step in set {
-                let before = step.checked_sub(stride).is_some_and(|before| set.contains(&before));
+                let before = step
+                    .checked_sub(stride)
+                    .is_some_and(|before| set.contains(&before));
                 if !before {
                     let mut end = step + stride;
                     while set.contains(&end) {
@@ -60,7 +67,11 @@ impl Wiring {
                 }
             }
             for (from, to) in runs {
-                self.wires.push((lattice.split(from).0, lattice.point(from), lattice.point(to)));
+                self.wires.push((
+                    lattice.split(from).0,
+                    lattice.point(from),
+                    lattice.point(to),
+                ));
             }
         }
         self.wires.sort_unstable();
@@ -80,7 +91,13 @@ impl Wiring {
     }
 
     /// Closes the gaps between metal of the net on neighbouring nodes across the wires, which would be notches.
-    fn fill_tracks(&mut self, lattice: &Lattice, rules: &Rules, route: &Route, steps: &[BTreeSet<Node>; 2]) {
+    fn fill_tracks(
+        &mut self,
+        lattice: &Lattice,
+        rules: &Rules,
+        route: &Route,
+        steps: &[BTreeSet<Node>; 2],
+    ) {
         let via_width = self.widths_on_met2(lattice, rules, route, &steps[0]);
         for &node in &route.nodes {
             let (layer, x, y) = lattice.split(node);
@@ -88,10 +105,17 @@ impl Wiring {
             let (stride, far) = if layer == 2 {
                 (1, Point::new(at.x + lattice.step.0, at.y))
             } else {
-                (lattice.columns as Node, Point::new(at.x, at.y + lattice.step.1))
+                (
+                    lattice.columns as Node,
+                    Point::new(at.x, at.y + lattice.step.1),
+                )
             };
             let next = node + stride;
-            let at_edge = if layer == 2 { x + 1 == lattice.columns } else { y + 1 == lattice.rows };
+            let at_edge = if layer == 2 {
+                x + 1 == lattice.columns
+            } else {
+                y + 1 == lattice.rows
+            };
             if at_edge || route.nodes.binary_search(&next).is_err() {
                 continue;
             }
@@ -101,7 +125,8 @@ impl Wiring {
                     let pad = |n: &Node| route.pads.binary_search(n).is_ok();
                     if pad(&node) && pad(&next) {
                         let half = rules.vias[1].lower.map_or(160, |pad| pad.x1);
-                        self.patches.push((0, Rect::new(at.x - half, at.y, far.x + half, far.y)));
+                        self.patches
+                            .push((0, Rect::new(at.x - half, at.y, far.x + half, far.y)));
                     }
                 }
                 1 => {
@@ -109,12 +134,16 @@ impl Wiring {
                     let half = width(&node).max(width(&next));
                     // Two vias, or a via beside a bend, leave a notch; a plain wire does not.
                     if half > rules.half_width[1] || (half > 0 && joined) {
-                        self.patches.push((1, Rect::new(at.x - half, at.y, far.x + half, far.y)));
+                        self.patches
+                            .push((1, Rect::new(at.x - half, at.y, far.x + half, far.y)));
                     }
                 }
                 _ if !joined => {
                     let half = rules.half_width[layer];
-                    self.patches.push((layer, Rect::new(at.x - half, at.y - half, far.x + half, far.y + half)));
+                    self.patches.push((
+                        layer,
+                        Rect::new(at.x - half, at.y - half, far.x + half, far.y + half),
+                    ));
                 }
                 _ => {}
             }
@@ -122,7 +151,13 @@ impl Wiring {
     }
 
     /// Half width of the metal at each node of met2 that has a via or a sideways step.
-    fn widths_on_met2(&self, lattice: &Lattice, rules: &Rules, route: &Route, sideways: &BTreeSet<Node>) -> BTreeMap<Node, Dbu> {
+    fn widths_on_met2(
+        &self,
+        lattice: &Lattice,
+        rules: &Rules,
+        route: &Route,
+        sideways: &BTreeSet<Node>,
+    ) -> BTreeMap<Node, Dbu> {
         let mut widths: BTreeMap<Node, Dbu> = BTreeMap::new();
         let mut wider = |node: Node, half: Dbu| {
             let width = widths.entry(node).or_insert(0);
@@ -146,14 +181,27 @@ impl Wiring {
     /// The rectangles on the masks.
     #[must_use]
     pub fn shapes(&self, rules: &Rules, owner: Owner) -> Vec<Shape> {
-        let mut shapes = Vec::with_capacity(self.wires.len() + 3 * self.vias.len() + self.patches.len());
-        let mut add = |layer: Layer, rect: Rect| shapes.push(Shape { layer, rect, owner, routed: true });
+        let mut shapes =
+            Vec::with_capacity(self.wires.len() + 3 * self.vias.len() + self.patches.len());
+        let mut add = |layer: Layer, rect: Rect| {
+            shapes.push(Shape {
+                layer,
+                rect,
+                owner,
+                routed: true,
+            })
+        };
         for &(metal, from, to) in &self.wires {
             let half = rules.half_width.get(metal).copied().unwrap_or(0);
-            add(Layer::Metal(metal), Rect::new(from.x, from.y, to.x, to.y).grow(half));
+            add(
+                Layer::Metal(metal),
+                Rect::new(from.x, from.y, to.x, to.y).grow(half),
+            );
         }
         for &(k, at) in &self.vias {
-            let Some(via) = rules.vias.get(k).filter(|_| k < WIRE_LAYERS) else { continue };
+            let Some(via) = rules.vias.get(k).filter(|_| k < WIRE_LAYERS) else {
+                continue;
+            };
             add(Layer::Cut(k), via.cut.shift(at));
             add(Layer::Metal(k), via.upper.shift(at));
             if let (Some(lower), Some(below)) = (via.lower, k.checked_sub(1)) {

@@ -46,6 +46,9 @@ pub struct Circuit {
     pub capacitances: BTreeMap<(usize, usize), f64>,
 }
 
+/// What fingers that stand in parallel have in common: channel, gate, drain and source nets, width and length.
+type Likeness = (Channel, usize, usize, usize, i64, i64);
+
 /// Names of the supply nets. The wells are tied to them, as in a layout with tap cells.
 pub const POWER: &str = "VPWR";
 pub const GROUND: &str = "VGND";
@@ -64,8 +67,7 @@ impl Circuit {
     /// Puts transistors with the same connections and size together as one with several fingers and their average
     /// diffusions: the simulation of wide cells takes a fraction of the time.
     pub fn merge_fingers(&mut self) {
-        let mut groups: BTreeMap<(Channel, usize, usize, usize, i64, i64), Vec<Transistor>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<Likeness, Vec<Transistor>> = BTreeMap::new();
         for transistor in self.transistors.drain(..) {
             let mut transistor = transistor;
             if transistor.drain.net > transistor.source.net {

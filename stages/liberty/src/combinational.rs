@@ -203,12 +203,15 @@ struct Drive {
     slope: f64,
 }
 
+/// The slowest path for each input, output, sense and direction of the output.
+type Worst = BTreeMap<(usize, usize, Sense, bool), Path>;
+
 /// Looks at every path once: which states are slowest in each direction, and how strong each output is.
 fn probe(
     bench: &Bench,
     logic: &Logic,
     paths: &[Path],
-) -> Result<(BTreeMap<(usize, usize, Sense, bool), Path>, Vec<Drive>), LibertyError> {
+) -> Result<(Worst, Vec<Drive>), LibertyError> {
     let strength = strengths(bench);
     let mut runs = Vec::new();
     let mut plans = Vec::new();

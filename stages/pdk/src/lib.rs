@@ -73,8 +73,16 @@ impl Stage for Pdk {
 
     fn tools(&self) -> &'static [Tool] {
         &[
-            Tool { program: "python3", version_args: &["--version"], apt: "python3" },
-            Tool { program: "pip3", version_args: &["--version"], apt: "python3-pip" },
+            Tool {
+                program: "python3",
+                version_args: &["--version"],
+                apt: "python3",
+            },
+            Tool {
+                program: "pip3",
+                version_args: &["--version"],
+                apt: "python3-pip",
+            },
         ]
     }
 

@@ -102,9 +102,7 @@ fn check_words(params: &Params) -> Result<(), PdkError> {
 /// The line that says why: pip's last `ERROR:` if there is one, else its last words.
 fn last_words(said: &str) -> String {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let error = lines()
-        .filter(|line| line.starts_with("ERROR") || line.contains("No module named"))
-        .next_back();
+    let error = lines().rfind(|line| line.starts_with("ERROR") || line.contains("No module named"));
     error
         .or_else(|| lines().next_back())
         .unwrap_or("it said nothing")

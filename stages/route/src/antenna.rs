@@ -71,13 +71,12 @@ pub fn excesses(
         join(&mut pieces, &shapes, k);
         let at_gates: Vec<Option<usize>> = gates
             .iter()
-            .map(|gate| piece_at(&mut pieces, &shapes, gate.at, k))
+            .map(|gate| piece_at(&mut pieces, &shapes, gate.at))
             .collect();
         let metal = |shape: &Shape| shape.layer == Layer::Metal(k);
         let thickness = f64::from(problem.rules.metals[k].antenna_thickness) * 1e-3;
         let side_wall = |rects: &[Rect]| perimeter(rects) as f64 * 1e-3 * thickness;
         let mut judge = Judge {
-            problem,
             net,
             gates: &gates,
             at_gates: &at_gates,
@@ -196,16 +195,15 @@ fn join_cuts(pieces: &mut UnionFind, shapes: &[Shape], k: usize) {
     }
 }
 
-/// The piece that a terminal hangs on when metal `k` is the highest.
-fn piece_at(pieces: &mut UnionFind, shapes: &[Shape], at: Point, _k: usize) -> Option<usize> {
+/// The piece that a terminal hangs on.
+fn piece_at(pieces: &mut UnionFind, shapes: &[Shape], at: Point) -> Option<usize> {
     let touched = shapes
         .iter()
         .position(|shape| shape.layer == Layer::Metal(0) && shape.rect.contains(at));
     touched.map(|index| pieces.find(index))
 }
 
-struct Judge<'a, 'b> {
-    problem: &'a Problem<'b>,
+struct Judge<'a> {
     net: usize,
     gates: &'a [Gate],
     at_gates: &'a [Option<usize>],
@@ -214,7 +212,7 @@ struct Judge<'a, 'b> {
     found: &'a mut Vec<Excess>,
 }
 
-impl Judge<'_, '_> {
+impl Judge<'_> {
     fn layer(
         &mut self,
         name: &'static str,
@@ -222,7 +220,6 @@ impl Judge<'_, '_> {
         measure: &dyn Fn(&[Rect]) -> f64,
         limit: &Limit,
     ) {
-        debug_assert!(self.net < self.problem.nets.len());
         let mut judged: Vec<usize> = Vec::new();
         for piece in self.at_gates.iter().flatten() {
             let root = self.pieces.find(*piece);

@@ -45,8 +45,7 @@ pub fn repair(
                 )
             })
             .min();
-        if let Some((after, _, rect)) = best.filter(|best| best.0 < before.len()) {
-            debug_assert!(after < before.len());
+        if let Some((_, _, rect)) = best.filter(|best| best.0 < before.len()) {
             checker.add(shape(rect));
             patches.push((net, metal, rect));
         }

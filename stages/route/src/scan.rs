@@ -180,7 +180,7 @@ impl Raster {
             }
         };
         let mut edges: Vec<Edge> = Vec::new();
-        for a in 1..across {
+        for (a, &at) in positions.iter().enumerate().take(across).skip(1) {
             let mut open = false;
             for b in 0..along {
                 let (below, above) = (cell(a - 1, b), cell(a, b));
@@ -200,7 +200,7 @@ impl Raster {
                         last.routed |= routed;
                     }
                     _ => edges.push(Edge {
-                        at: positions[a],
+                        at,
                         low: extents[b],
                         high: extents[b + 1],
                         metal_above,

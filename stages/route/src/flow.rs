@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nanoflow_layout::def::Design;
-use nanoflow_layout::Rect;
+use nanoflow_layout::{Dbu, Rect};
 use nanoflow_sdk::{Context, StageError};
 
 use crate::access::{AccessFinder, Gate};
@@ -49,6 +49,9 @@ pub struct Router<'a, 'p> {
 
 /// Repairs of repairs are tried so often.
 const REPAIR_PASSES: usize = 4;
+/// After so many checks without fewer violations the nets around make room, this far, in nm.
+const FRUITLESS: usize = 2;
+const SURROUNDINGS: Dbu = 2000;
 /// What a violation leaves behind on the nodes near it, in nm.
 const VIOLATION_HISTORY: u32 = 4000;
 
@@ -126,6 +129,7 @@ impl<'a, 'p> Router<'a, 'p> {
         mut todo: Vec<usize>,
         outcome: &mut Outcome,
     ) -> Result<(), StageError> {
+        let (mut fewest, mut fruitless) = (usize::MAX, 0);
         loop {
             outcome.overflow = self.negotiate(ctx, &todo)?;
             let started = std::time::Instant::now();
@@ -145,7 +149,36 @@ impl<'a, 'p> Router<'a, 'p> {
                 return Ok(());
             }
             todo = self.rip_up(&outcome.violations);
+            // What does not go away in its surroundings gets the first choice there.
+            fruitless = if count < fewest { 0 } else { fruitless + 1 };
+            fewest = fewest.min(count);
+            if fruitless >= FRUITLESS {
+                fruitless = 0;
+                let around = self.around(&outcome.violations, &todo);
+                self.negotiation.clear(&around);
+            }
         }
+    }
+
+    /// Nets other than `nets` that have wires near a violation.
+    fn around(&self, violations: &[Violation], nets: &[usize]) -> Vec<usize> {
+        let lattice = &self.negotiation.field.lattice;
+        let near = |node: Node| {
+            violations.iter().any(|violation| {
+                violation
+                    .rect
+                    .grow(SURROUNDINGS)
+                    .contains(lattice.point(node))
+            })
+        };
+        let mut found = Vec::new();
+        for (net, route) in self.negotiation.routes.iter().enumerate() {
+            let Some(route) = route else { continue };
+            if !nets.contains(&net) && route.nodes.iter().any(|&node| near(node)) {
+                found.push(net);
+            }
+        }
+        found
     }
 
     fn antennas(&self) -> Vec<Excess> {
@@ -216,13 +249,13 @@ impl<'a, 'p> Router<'a, 'p> {
             } else {
                 stalled += 1;
             }
-            if round.conflicts == 0
-                || self.rounds >= self.params.rounds
-                || (stalled >= 3 && round.conflicts < 16)
-            {
+            let missing = self.negotiation.missing();
+            let settled = round.conflicts == 0 || (stalled >= 3 && round.conflicts < 16);
+            if settled && missing.is_empty() || self.rounds >= self.params.rounds {
                 return Ok(round.conflicts);
             }
             todo = round.nets;
+            todo.extend(missing);
         }
     }
 
@@ -295,6 +328,8 @@ impl<'a, 'p> Router<'a, 'p> {
                 .filter_map(|&owner| usize::try_from(owner).ok())
             {
                 nets.push(net);
+                // Drawn anew, without the patches of its old shape.
+                self.drawn[net] = None;
                 self.remember(net, violation);
             }
         }

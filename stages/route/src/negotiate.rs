@@ -121,6 +121,15 @@ impl Negotiation {
         self.gates[net] = gates;
     }
 
+    /// Takes the routes of some nets away, to make room for others first.
+    pub fn clear(&mut self, nets: &[usize]) {
+        for &net in nets {
+            if let Some(route) = self.routes[net].take() {
+                self.field.remove(&route);
+            }
+        }
+    }
+
     /// Nets that need wires and have none, in order.
     #[must_use]
     pub fn missing(&self) -> Vec<usize> {

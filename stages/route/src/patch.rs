@@ -35,17 +35,21 @@ pub fn repair(
             owner: *owner,
             routed: true,
         };
+        // A patch must not come too near to another net, however much it mends.
+        let foreign = |found: &[Violation]| {
+            found
+                .iter()
+                .filter(|violation| violation.owners.len() > 1)
+                .count()
+        };
+        let most = foreign(&before);
         let best = candidates(rules, metal, violation)
             .into_iter()
-            .map(|rect| {
-                (
-                    checker.metal_window(metal, around, &[shape(rect)]).len(),
-                    rect.area(),
-                    rect,
-                )
-            })
+            .map(|rect| (checker.metal_window(metal, around, &[shape(rect)]), rect))
+            .filter(|(after, _)| after.len() < before.len() && foreign(after) <= most)
+            .map(|(after, rect)| (after.len(), rect.area(), rect))
             .min();
-        if let Some((_, _, rect)) = best.filter(|best| best.0 < before.len()) {
+        if let Some((_, _, rect)) = best {
             checker.add(shape(rect));
             patches.push((net, metal, rect));
         }

@@ -13,9 +13,23 @@ const ADDRESS: &str =
 pub fn fetch(ctx: &mut Context, bytes: usize) -> Result<Vec<String>, StageError> {
     let target = ctx.scratch().join("tinystories.txt");
     let without = "install curl, or use 'source: stories'";
-    let curl = which::which("curl").map_err(|error| StageError::tool(format!("curl: {error}")).hint(without))?;
-    let options = ["--fail", "--location", "--silent", "--show-error", "--max-time", "600", "--retry", "2"];
-    let arguments = options.iter().map(OsString::from).chain(["--output".into(), target.clone().into(), ADDRESS.into()]);
+    let curl = which::which("curl")
+        .map_err(|error| StageError::tool(format!("curl: {error}")).hint(without))?;
+    let options = [
+        "--fail",
+        "--location",
+        "--silent",
+        "--show-error",
+        "--max-time",
+        "600",
+        "--retry",
+        "2",
+    ];
+    let arguments = options.iter().map(OsString::from).chain([
+        "--output".into(),
+        target.clone().into(),
+        ADDRESS.into(),
+    ]);
     let output = duct::cmd(curl, arguments)
         .dir(ctx.scratch())
         .stdout_null()

@@ -16,7 +16,12 @@ pub struct Context {
 
 impl Context {
     pub(crate) fn new(request: Request, quiet: bool) -> Self {
-        Self { request, metrics: Metrics::new(), quiet, last_progress: None }
+        Self {
+            request,
+            metrics: Metrics::new(),
+            quiet,
+            last_progress: None,
+        }
     }
 
     /// Name of the stage in the flow, for messages.
@@ -40,8 +45,12 @@ impl Context {
             value => value.clone(),
         };
         serde_json::from_value(value).map_err(|error| {
-            StageError::input(format!("stage '{}': params: {error}", self.request.stage))
-                .hint(format!("correct 'params' of stage '{}' in flow.yaml", self.request.stage))
+            StageError::input(format!("stage '{}': params: {error}", self.request.stage)).hint(
+                format!(
+                    "correct 'params' of stage '{}' in flow.yaml",
+                    self.request.stage
+                ),
+            )
         })
     }
 
@@ -63,7 +72,11 @@ impl Context {
     /// The path of an input that the flow may leave out.
     #[must_use]
     pub fn optional_input(&self, name: &str) -> Option<&Path> {
-        self.request.inputs.get(name).and_then(|paths| paths.as_slice().first()).map(PathBuf::as_path)
+        self.request
+            .inputs
+            .get(name)
+            .and_then(|paths| paths.as_slice().first())
+            .map(PathBuf::as_path)
     }
 
     /// All paths of an input (a glob or a list), in the flow's order.
@@ -71,10 +84,20 @@ impl Context {
     /// # Errors
     /// An input failure when the flow does not name the input.
     pub fn inputs(&self, name: &str) -> Result<&[PathBuf], StageError> {
-        self.request.inputs.get(name).map(crate::Paths::as_slice).ok_or_else(|| {
-            StageError::input(format!("stage '{}' needs an input '{name}'", self.request.stage))
-                .hint(format!("add '{name}: …' to the inputs of stage '{}' in flow.yaml", self.request.stage))
-        })
+        self.request
+            .inputs
+            .get(name)
+            .map(crate::Paths::as_slice)
+            .ok_or_else(|| {
+                StageError::input(format!(
+                    "stage '{}' needs an input '{name}'",
+                    self.request.stage
+                ))
+                .hint(format!(
+                    "add '{name}: …' to the inputs of stage '{}' in flow.yaml",
+                    self.request.stage
+                ))
+            })
     }
 
     /// Where an output goes. Its parent folder exists; a directory output is yours to create.
@@ -83,8 +106,14 @@ impl Context {
     /// An input failure when the flow does not declare the output.
     pub fn output(&self, name: &str) -> Result<&Path, StageError> {
         self.optional_output(name).ok_or_else(|| {
-            StageError::input(format!("stage '{}' needs an output '{name}'", self.request.stage))
-                .hint(format!("add '{name}: …' to the outputs of stage '{}' in flow.yaml", self.request.stage))
+            StageError::input(format!(
+                "stage '{}' needs an output '{name}'",
+                self.request.stage
+            ))
+            .hint(format!(
+                "add '{name}: …' to the outputs of stage '{}' in flow.yaml",
+                self.request.stage
+            ))
         })
     }
 
@@ -115,7 +144,8 @@ impl Context {
     /// Records a measured number.
     pub fn metric(&mut self, name: &str, value: f64, unit: &str) {
         let unit = (!unit.is_empty()).then(|| unit.to_string());
-        self.metrics.insert(name.to_string(), Metric { value, unit });
+        self.metrics
+            .insert(name.to_string(), Metric { value, unit });
     }
 
     #[must_use]
@@ -126,7 +156,9 @@ impl Context {
     /// Tells how far the work is; at most ten lines a second are printed, the last one (`done == total`) always.
     pub fn progress(&mut self, done: u64, total: u64, unit: &str, note: &str) {
         let now = Instant::now();
-        let due = self.last_progress.is_none_or(|last| now - last >= Duration::from_millis(100));
+        let due = self
+            .last_progress
+            .is_none_or(|last| now - last >= Duration::from_millis(100));
         if self.quiet || !(due || done == total) {
             return;
         }

@@ -30,7 +30,11 @@ pub struct StageError {
 
 impl StageError {
     pub fn new(kind: Failure, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+        }
     }
     pub fn design(message: impl Into<String>) -> Self {
         Self::new(Failure::Design, message)

@@ -62,7 +62,10 @@ fn one() -> usize {
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { cpu: 1, memory_bytes: None }
+        Self {
+            cpu: 1,
+            memory_bytes: None,
+        }
     }
 }
 

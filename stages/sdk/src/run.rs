@@ -23,7 +23,11 @@ pub fn run_request(stage: &dyn Stage, request: &Path) -> ExitCode {
             if let Some(hint) = &error.hint {
                 eprintln!("hint: {hint}");
             }
-            let outcome = Outcome { failure: error.kind, message: error.message, hint: error.hint };
+            let outcome = Outcome {
+                failure: error.kind,
+                message: error.message,
+                hint: error.hint,
+            };
             if let Ok(text) = serde_json::to_string_pretty(&outcome) {
                 // The exit code already tells of the failure; a missing result.json only loses its kind.
                 let _ = std::fs::write("result.json", text);
@@ -51,7 +55,8 @@ fn try_run(stage: &dyn Stage, path: &Path) -> Result<(), StageError> {
     if !context.metrics().is_empty() {
         let text = serde_json::to_string_pretty(context.metrics())
             .map_err(|error| StageError::internal(format!("metrics: {error}")))?;
-        std::fs::write("metrics.json", text).map_err(|error| StageError::io("metrics.json", &error))?;
+        std::fs::write("metrics.json", text)
+            .map_err(|error| StageError::io("metrics.json", &error))?;
     }
     result
 }

@@ -45,8 +45,10 @@ pub fn run(
     let dir = tempfile::tempdir().expect("temporary directory");
     let scratch = dir.path().join("scratch");
     std::fs::create_dir(&scratch).expect("scratch directory");
-    let outputs: BTreeMap<String, PathBuf> =
-        outputs.iter().map(|(name, path)| ((*name).to_string(), dir.path().join(path))).collect();
+    let outputs: BTreeMap<String, PathBuf> = outputs
+        .iter()
+        .map(|(name, path)| ((*name).to_string(), dir.path().join(path)))
+        .collect();
     for path in outputs.values() {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).expect("output folder");
@@ -54,7 +56,10 @@ pub fn run(
     }
     let mut grouped: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for (name, path) in inputs {
-        grouped.entry((*name).to_string()).or_default().push(path.to_path_buf());
+        grouped
+            .entry((*name).to_string())
+            .or_default()
+            .push(path.to_path_buf());
     }
     let inputs = grouped
         .into_iter()
@@ -69,11 +74,18 @@ pub fn run(
         params,
         inputs,
         outputs: outputs.clone(),
-        resources: Resources { cpu: threads, memory_bytes: None },
+        resources: Resources {
+            cpu: threads,
+            memory_bytes: None,
+        },
         scratch,
         checkpoint: None,
     };
     let mut context = Context::new(request, true);
     stage.run(&mut context)?;
-    Ok(Finished { metrics: context.metrics().clone(), dir, outputs })
+    Ok(Finished {
+        metrics: context.metrics().clone(),
+        dir,
+        outputs,
+    })
 }

@@ -7,7 +7,11 @@ use crate::isa::Hardware;
 use crate::{AccelError, IntModel};
 
 /// Refuses a model that exceeds the hardware.
-pub(super) fn check_limits(model: &IntModel, hardware: &Hardware, map: &Map) -> Result<(), AccelError> {
+pub(super) fn check_limits(
+    model: &IntModel,
+    hardware: &Hardware,
+    map: &Map,
+) -> Result<(), AccelError> {
     let dims = &model.dims;
     let lanes = hardware.lanes;
     let inner = dims.heads.iter().max().unwrap_or(&0) * pad(dims.head_dim, lanes);

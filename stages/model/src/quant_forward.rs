@@ -39,11 +39,7 @@ pub(crate) fn fake_quantize(values: &mut [f32], scale: f32) {
 
 /// source · weight + bias.
 fn linear(source: &[f32], layer: &QuantizedLinear, weight: &[f32]) -> Vec<f32> {
-    let rows = if layer.columns == 0 {
-        0
-    } else {
-        source.len() / layer.columns
-    };
+    let rows = source.len().checked_div(layer.columns).unwrap_or(0);
     let mut target = vec![0.0; rows * layer.rows];
     if layer.rows == 0 {
         return target;

@@ -248,76 +248,72 @@ fn faults_in_the_layout_are_found(flow: &Flow) {
     }
 }
 
-/// The first horizontal or vertical met1 or met2 segment of a routed net that is long enough to matter: its line in the DEF.
-fn segment(def: &str) -> usize {
-    let nets = def.find("\nNETS ").expect("nets");
-    let mut at = nets;
-    for line in def[nets..].split_inclusive('\n') {
+/// A straight piece of a routed net's wire: `NEW met1 ( x y ) ( x2 y2 )`.
+struct Wire<'a> {
+    net: usize,
+    line: &'a str,
+    from: (i64, i64),
+    to: (i64, i64),
+}
+
+/// Straight wires of the routed nets on one layer, and the places of contacts to pins with the number of their net.
+fn wires<'a>(def: &'a str, layer: &str) -> (Vec<Wire<'a>>, Vec<(usize, i64, i64)>) {
+    let (mut wires, mut contacts) = (Vec::new(), Vec::new());
+    let mut net = 0;
+    for line in def[def.find("\nNETS ").expect("nets")..].lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let wire = words.iter().position(|word| *word == "met2");
-        if let Some(layer) = wire {
-            // `met2 ( x y ) ( * y2 )` or `( x2 * )`: two points on one layer, with no via at the end.
-            let points = words[layer + 1..]
-                .iter()
-                .filter(|word| **word == "(")
-                .count();
-            let numbers: Vec<i64> = words[layer + 1..]
-                .iter()
-                .filter_map(|word| word.parse().ok())
-                .collect();
-            let long = numbers.len() >= 3
-                && (numbers[2] - numbers[1])
-                    .abs()
-                    .min((numbers[2] - numbers[0]).abs())
-                    > 5_000;
-            if points == 2 && long {
-                return at;
+        let number = |index: usize| words[index].parse::<i64>();
+        match words.as_slice() {
+            ["-", ..] => net += 1,
+            ["NEW", found, "(", _, _, ")", "(", _, _, ")"] if *found == layer => {
+                if let (Ok(x1), Ok(y1), Ok(x2), Ok(y2)) =
+                    (number(3), number(4), number(7), number(8))
+                {
+                    wires.push(Wire {
+                        net,
+                        line,
+                        from: (x1.min(x2), y1.min(y2)),
+                        to: (x1.max(x2), y1.max(y2)),
+                    });
+                }
             }
+            ["NEW", "met1", "(", _, _, ")", via] if via.starts_with("L1M1") => {
+                if let (Ok(x), Ok(y)) = (number(3), number(4)) {
+                    contacts.push((net, x, y));
+                }
+            }
+            _ => {}
         }
-        at += line.len();
     }
-    panic!("the DEF has no long met2 segment");
+    (wires, contacts)
 }
 
+/// Takes out the longest met2 wire.
 fn without_wire(def: &str) -> String {
-    let start = segment(def);
-    let line = def[start..].split_inclusive('\n').next().expect("a line");
-    // What ends the net or begins its wires must stay: shrink the segment to its first point instead of deleting the line.
-    let points: Vec<usize> = line.match_indices('(').map(|(index, _)| index).collect();
-    let close = line[points[1]..].find(')').expect("a closing parenthesis") + points[1];
-    let first = line[points[0] + 1..]
-        .split(')')
-        .next()
-        .expect("a point")
-        .trim()
-        .to_string();
-    format!(
-        "{}{}( {first} ){}{}",
-        &def[..start],
-        &line[..points[1]],
-        &line[close + 1..],
-        &def[start + line.len()..]
-    )
+    let (wires, _) = wires(def, "met2");
+    let length = |wire: &&Wire| (wire.to.1 - wire.from.1, wire.net);
+    let longest = wires.iter().max_by_key(length).expect("a met2 wire");
+    def.replacen(&format!("{}\n", longest.line), "", 1)
 }
 
+/// Shifts a met1 wire by 50 nm towards another net's contact, which lies one row of the lattice (0.34 um) away.
 fn with_shifted_wire(def: &str) -> String {
-    let start = segment(def);
-    let line = def[start..].split_inclusive('\n').next().expect("a line");
-    let open = line.find('(').expect("a point");
-    let close = line[open..].find(')').expect("a closing parenthesis") + open;
-    let mut words: Vec<String> = line[open + 1..close]
-        .split_whitespace()
-        .map(str::to_string)
-        .collect();
-    let x: i64 = words[0].parse().expect("x of the first point");
-    words[0] = (x + 50).to_string();
-    // A vertical wire moves whole: its second point says `*` for the same x.
-    format!(
-        "{}{}( {} {}{}",
-        &def[..start],
-        &line[..open],
-        words.join(" "),
-        &line[close..],
-        &def[start + line.len()..]
-    )
+    let (wires, contacts) = wires(def, "met1");
+    let beside = |wire: &&Wire| {
+        wire.from.1 == wire.to.1
+            && wire.to.0 - wire.from.0 > 1_000
+            && contacts.iter().any(|(net, x, y)| {
+                *net != wire.net
+                    && (325..=345).contains(&(y - wire.from.1))
+                    && wire.from.0 < *x
+                    && *x < wire.to.0
+            })
+    };
+    let wire = wires
+        .iter()
+        .find(beside)
+        .expect("a met1 wire beside another net's contact");
+    let y = wire.from.1 + 50;
+    let shifted = format!("    NEW met1 ( {} {y} ) ( {} {y} )", wire.from.0, wire.to.0);
+    def.replacen(wire.line, &shifted, 1)
 }

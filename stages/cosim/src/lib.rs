@@ -77,6 +77,12 @@ impl Stage for Cosim {
                 version_args: &["--version"],
                 apt: "g++",
             },
+            // Verilator builds the model by the makefile that it wrote.
+            Tool {
+                program: "make",
+                version_args: &["--version"],
+                apt: "make",
+            },
         ]
     }
 

@@ -88,6 +88,12 @@ impl Stage for GateSimulation {
                 version_args: &["--version"],
                 apt: "g++",
             },
+            // Verilator builds the model by the makefile that it wrote.
+            Tool {
+                program: "make",
+                version_args: &["--version"],
+                apt: "make",
+            },
             Tool {
                 program: "iverilog",
                 version_args: &["-V"],

@@ -6,11 +6,12 @@ use std::path::Path;
 use nanoflow_layout::gds;
 use nanoflow_layout::lef::{PinDirection, Tech};
 
-use crate::bench::{Bench, Run, Stimulus};
-use crate::circuit::{Channel, Circuit, GROUND, POWER};
+use crate::bench::{Accuracy, Bench, Run, Stimulus};
+use crate::circuit::{Circuit, GROUND, POWER};
 use crate::combinational::{self, bit, State};
 use crate::corner::Corner;
 use crate::extract;
+use crate::junction;
 use crate::library::{Cell, Input, Output};
 use crate::logic::{self, Expression, Logic};
 use crate::models::Models;
@@ -66,11 +67,7 @@ impl Source {
             cell.outputs = constants(&logic);
             return Ok(cell);
         }
-        let layout = self
-            .layouts
-            .structure(name)
-            .ok_or_else(|| LibertyError::cell(name, "the PDK's GDS lacks it"))?;
-        let circuit = extract::extract(layout)?;
+        let circuit = extract::extract(self.layout(name)?)?;
         let bench = Bench {
             cell: name,
             circuit: &circuit,
@@ -110,7 +107,7 @@ impl Source {
             .iter()
             .filter(|pin| !pin.is_supply() && pin.direction == PinDirection::Input)
         {
-            let capacitance = self.junction(pin.diffusion_area)?;
+            let capacitance = self.pin_capacitance(name, &pin.name)?;
             cell.inputs.push(Input {
                 name: pin.name.clone(),
                 rise_capacitance: capacitance,
@@ -121,19 +118,27 @@ impl Source {
         Ok(cell)
     }
 
-    /// Capacitance (pF) of an n+ junction of `area` µm², square, averaged over the supply range: BSIM4's formula
-    /// C = CJS·A·(1+V/PB)^-MJ and the same for the edge.
-    fn junction(&self, area: f64) -> Result<f64, LibertyError> {
-        let parameter = |name: &str| self.models.parameter(Channel::N, name);
-        let mean = |built_in: f64, grading: f64| {
-            let (v, e) = (self.corner.volts, 1.0 - grading);
-            built_in / (v * e) * ((1.0 + v / built_in).powf(e) - 1.0)
-        };
-        let perimeter = 4.0 * area.sqrt();
-        let bottom = parameter("cjs")? * area * 1e-12 * mean(parameter("pbs")?, parameter("mjs")?);
-        let edge =
-            parameter("cjsws")? * perimeter * 1e-6 * mean(parameter("pbsws")?, parameter("mjsws")?);
-        Ok((bottom + edge) * 1e12)
+    /// Capacitance (pF) of a pin that leads to diffusions alone: theirs and its wires'.
+    fn pin_capacitance(&self, cell: &str, pin: &str) -> Result<f64, LibertyError> {
+        let circuit = extract::extract(self.layout(cell)?)?;
+        let net = circuit.net(pin).ok_or_else(|| {
+            LibertyError::cell(cell, format!("no shape is labelled '{pin}' in its layout"))
+        })?;
+        let ends = circuit.capacitances.iter();
+        let wires: f64 = ends
+            .filter(|((a, b), _)| *a == net || *b == net)
+            .map(|(_, farads)| farads * 1e12)
+            .sum();
+        let mut sum = wires;
+        for one in circuit.junctions.iter().filter(|one| one.net == net) {
+            sum += junction::capacitance(&self.models, self.corner, one)?;
+        }
+        Ok(sum)
+    }
+
+    fn layout(&self, cell: &str) -> Result<&gds::Structure, LibertyError> {
+        let missing = || LibertyError::cell(cell, "the PDK's GDS lacks it");
+        self.layouts.structure(cell).ok_or_else(missing)
     }
 }
 
@@ -236,7 +241,10 @@ fn leakage(bench: &Bench) -> Result<Vec<(String, f64)>, LibertyError> {
         loads: Vec::new(),
         length: 0.0,
     };
-    let waves = bench.simulate(&states.iter().map(run).collect::<Vec<_>>())?;
+    let waves = bench.simulate(
+        &states.iter().map(run).collect::<Vec<_>>(),
+        Accuracy::Delays,
+    )?;
     let mut found = Vec::new();
     for (state, waves) in states.iter().zip(&waves) {
         let current = bench.current(waves, POWER)?.first().copied().unwrap_or(0.0);

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bench::{Bench, Run, Stimulus};
+use crate::bench::{Accuracy, Bench, Run, Stimulus};
 use crate::circuit::POWER;
 use crate::corner::{MAX_TRANSITION, MIN_LOAD};
+use crate::hidden;
 use crate::library::{Arc, Edge, Input, Output, Sense, Table};
 use crate::logic::Logic;
 use crate::measure::{integral, Wave};
@@ -42,7 +43,7 @@ pub fn bit(state: State, input: usize) -> bool {
 }
 
 /// Value of an output in a state of the inputs.
-fn value(logic: &Logic, output: usize, state: State) -> bool {
+pub fn value(logic: &Logic, output: usize, state: State) -> bool {
     let input = |name: &str| {
         let number = logic.inputs.iter().position(|input| input == name);
         number.is_some_and(|number| bit(state, number))
@@ -91,22 +92,23 @@ fn moving(logic: &Logic, path: Path) -> usize {
 }
 
 /// A run in which one input ramps up and down with each of the transitions, and its events in order.
-fn toggles(
+pub fn toggles(
     logic: &Logic,
-    path: Path,
+    input: usize,
+    state: State,
     slews: &[f64],
     loads: Vec<f64>,
     settle: f64,
 ) -> (Run, Vec<Event>) {
     let mut stimuli: Vec<Stimulus> = (0..logic.inputs.len())
-        .map(|input| Stimulus::constant(bit(path.state, input)))
+        .map(|input| Stimulus::constant(bit(state, input)))
         .collect();
     let mut events = Vec::new();
     let mut now = 0.2;
     for slew in slews {
         for rising in [true, false] {
             let end = now + crate::corner::ramp(*slew) + settle;
-            if let Some(stimulus) = stimuli.get_mut(path.input) {
+            if let Some(stimulus) = stimuli.get_mut(input) {
                 let middle = stimulus.ramp(now, *slew, rising);
                 events.push(Event {
                     start: now,
@@ -227,12 +229,12 @@ fn probe(
                     }
                 })
                 .collect();
-            let (run, events) = toggles(logic, *path, &[PROBE_SLEW], loads, 3.0);
+            let (run, events) = toggles(logic, path.input, path.state, &[PROBE_SLEW], loads, 3.0);
             runs.push(run);
             plans.push((*path, load, events));
         }
     }
-    let waves = bench.simulate(&runs)?;
+    let waves = bench.simulate(&runs, Accuracy::Delays)?;
     let mut worst: BTreeMap<(usize, usize, Sense, bool), (f64, Path)> = BTreeMap::new();
     let mut drives = vec![
         Drive {
@@ -348,12 +350,13 @@ pub fn characterise(
                 })
                 .collect();
             let settle = 1.0 + 4.5 * (drive.base + drive.slope * load);
-            let (run, events) = toggles(logic, *path, slews, loads, settle);
+            let (run, events) = toggles(logic, path.input, path.state, slews, loads, settle);
             runs.push(run);
             plans.push((*path, *load, events));
         }
     }
-    let waves = bench.simulate(&runs)?;
+    let waves = bench.simulate(&runs, Accuracy::Delays)?;
+    let hidden = hidden::energies(bench, logic, slews)?;
     let mut arcs: BTreeMap<(usize, usize, Sense), Arc> = BTreeMap::new();
     let mut charges: BTreeMap<(usize, bool), Vec<f64>> = BTreeMap::new();
     for ((path, load, events), waves) in plans.iter().zip(&waves) {
@@ -385,7 +388,12 @@ pub fn characterise(
             let row = number / 2;
             edge.delay.set(row, column, seen.delay);
             edge.transition.set(row, column, seen.slew);
-            edge.energy.set(row, column, seen.energy);
+            // An input's own energy counts once, whatever the number of outputs that move.
+            let own = hidden.get(path.input).and_then(Option::as_ref);
+            let own = own.zip(slews.get(row)).map_or(0.0, |(own, slew)| {
+                own.read(event.rising, *slew) / moving(logic, *path) as f64
+            });
+            edge.energy.set(row, column, seen.energy - own);
             if column == 0 && slews.get(row).is_some_and(|slew| (0.1..1.0).contains(slew)) {
                 charges
                     .entry((path.input, event.rising))
@@ -406,6 +414,7 @@ pub fn characterise(
             name: name.clone(),
             rise_capacitance: mean(true),
             fall_capacitance: mean(false),
+            energy: hidden.get(number).cloned().flatten(),
             ..Input::default()
         }
     });

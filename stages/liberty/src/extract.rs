@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nanoflow_layout::gds::{ElementKind, LayerSpec, Structure};
 use nanoflow_layout::Rect;
 
-use crate::circuit::{Channel, Circuit, Terminal, Transistor, GROUND, POWER};
+use crate::circuit::{Channel, Circuit, Junction, Terminal, Transistor, GROUND, POWER};
 use crate::grid::{Bitmap, Grid, Labels, DIRECTIONS};
 use crate::resistance::{self, Sinks};
 use crate::wires;
@@ -150,6 +150,7 @@ pub fn extract(structure: &Structure) -> Result<Circuit, LibertyError> {
     let (gates, sides) = measure(&conductors, &sides, nwell, contact);
     let wiring = wiring(&conductors, &sides, &sinks, &circuit);
     circuit.transistors = transistors(cell, &conductors, &gates, &sides, &wiring)?;
+    circuit.junctions = junctions(&sides);
     wires::add(&conductors, &mut circuit);
     circuit.merge_fingers();
     Ok(circuit)
@@ -299,12 +300,12 @@ struct Gate {
     edges: BTreeMap<usize, f64>,
 }
 
-/// Resistance of one contact to diffusion, ohms: SkyWater SKY130 process documentation, as the technology file of open_pdks gives it.
-/// Leaving it out makes wide cells 15 % too strong.
+/// Resistance of one contact to diffusion, ohms, as in the extracted netlists that SkyWater published with the library
+/// (`cells/*/*.pex.spice` of skywater-pdk-libs-sky130_fd_sc_hd). Leaving it out makes wide cells 15 % too strong.
 fn contact_resistance(channel: Channel) -> f64 {
     match channel {
-        Channel::N => 185.0,
-        Channel::P => 585.0,
+        Channel::N => 182.0,
+        Channel::P => 400.0,
     }
 }
 
@@ -353,6 +354,18 @@ fn measure(
         }
     }
     (found, measures)
+}
+
+/// Diffusions that no gate borders.
+fn junctions(sides: &BTreeMap<usize, Side>) -> Vec<Junction> {
+    let alone = sides.values().filter(|side| side.gates.is_empty());
+    let junction = |side: &Side| Junction {
+        net: side.net,
+        channel: side.channel,
+        area: side.area,
+        perimeter: side.outline,
+    };
+    alone.map(junction).collect()
 }
 
 /// Makes a transistor of each gate; diffusions are shared among their gates by edge length.

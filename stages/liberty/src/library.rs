@@ -1,6 +1,7 @@
 //! The data of a Liberty library: ns, pF, nW, pJ.
 
 use crate::logic::FlipFlop;
+use crate::measure::interpolate;
 
 /// Values over input transition (rows) and load (columns).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -23,6 +24,62 @@ impl Table {
         if let Some(cell) = self.values.get_mut(row).and_then(|row| row.get_mut(column)) {
             *cell = value;
         }
+    }
+
+    /// Mean with a table of the same axes.
+    pub fn mean(&self, other: &Self) -> Self {
+        let mut mean = self.clone();
+        let values = mean.values.iter_mut().flatten();
+        for (value, other) in values.zip(other.values.iter().flatten()) {
+            *value = (*value + other) / 2.0;
+        }
+        mean
+    }
+
+    pub fn add(&mut self, row: usize, column: usize, value: f64) {
+        if let Some(cell) = self.values.get_mut(row).and_then(|row| row.get_mut(column)) {
+            *cell += value;
+        }
+    }
+}
+
+/// Energy of a pin's rising and falling edge by its transition, without what an output takes; one column.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PinEnergy {
+    pub rise: Table,
+    pub fall: Table,
+}
+
+impl PinEnergy {
+    pub fn new(slews: &[f64]) -> Self {
+        Self {
+            rise: Table::new(slews, &[0.0]),
+            fall: Table::new(slews, &[0.0]),
+        }
+    }
+
+    /// As a timing tool reads it; of both edges the mean where `rising` is `None`.
+    pub fn either(&self, rising: Option<bool>, slew: f64) -> f64 {
+        match rising {
+            Some(rising) => self.read(rising, slew),
+            None => (self.read(true, slew) + self.read(false, slew)) / 2.0,
+        }
+    }
+
+    pub fn read(&self, rising: bool, slew: f64) -> f64 {
+        let table = if rising { &self.rise } else { &self.fall };
+        let values: Vec<f64> = table.values.iter().flatten().copied().collect();
+        interpolate(&table.rows, &values, slew)
+    }
+
+    /// The same with a row for each of `slews`.
+    pub fn at(&self, slews: &[f64]) -> Self {
+        let mut other = Self::new(slews);
+        for (row, slew) in slews.iter().enumerate() {
+            other.rise.set(row, 0, self.read(true, *slew));
+            other.fall.set(row, 0, self.read(false, *slew));
+        }
+        other
     }
 }
 
@@ -75,8 +132,8 @@ pub struct Input {
     pub fall_capacitance: f64,
     pub is_clock: bool,
     pub constraints: Vec<Constraint>,
-    /// Energy of a rising and a falling edge at which no output moves, by transition; for clock pins.
-    pub energy: Option<(Table, Table)>,
+    /// `None` where an output moves with every edge.
+    pub energy: Option<PinEnergy>,
     pub role: Option<ScanRole>,
 }
 
@@ -98,6 +155,45 @@ pub struct Cell {
     pub flip_flop: Option<FlipFlop>,
     pub inputs: Vec<Input>,
     pub outputs: Vec<Output>,
+}
+
+/// What an output's edges take when one input moves it, pJ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputEnergy {
+    pub related: String,
+    /// Directions of the input that make the output rise and fall; `None` where both do.
+    pub input_rises: [Option<bool>; 2],
+    pub rise: Table,
+    pub fall: Table,
+}
+
+impl Output {
+    /// One for each input: a timing tool adds up all it finds, so where an input moves the output both ways their mean counts.
+    pub fn energies(&self) -> Vec<OutputEnergy> {
+        let mut found: Vec<OutputEnergy> = Vec::new();
+        for arc in &self.arcs {
+            let rises = match arc.sense {
+                Sense::Positive => [true, false],
+                Sense::Negative => [false, true],
+                Sense::None => [true, true],
+            };
+            match found.iter_mut().find(|one| one.related == arc.related) {
+                Some(one) => {
+                    // Two senses at most.
+                    one.rise = one.rise.mean(&arc.rise.energy);
+                    one.fall = one.fall.mean(&arc.fall.energy);
+                    one.input_rises = [None, None];
+                }
+                None => found.push(OutputEnergy {
+                    related: arc.related.clone(),
+                    input_rises: rises.map(Some),
+                    rise: arc.rise.energy.clone(),
+                    fall: arc.fall.energy.clone(),
+                }),
+            }
+        }
+        found
+    }
 }
 
 impl Cell {

@@ -1,31 +1,29 @@
 //! Characterises D flip-flops, with and without a scan multiplexer.
 
-use crate::bench::{Bench, Run, Stimulus};
+use crate::bench::{Accuracy, Bench, Run, Stimulus};
 use crate::combinational::{
     bit, capacitance, load_axis, strengths, vectors, Event, State, Vectors,
 };
+use crate::constraints;
 use crate::corner::{ramp, MAX_TRANSITION, MIN_LOAD};
-use crate::library::{Arc, Constraint, Edge, Input, Output, ScanRole, Sense, Table};
+use crate::library::{Arc, Edge, Input, Output, PinEnergy, ScanRole, Sense, Table};
 use crate::logic::{FlipFlop, Logic};
 use crate::measure::{integral, Transition, Wave};
 use crate::spice::Waves;
 use crate::LibertyError;
 
 /// Transition of inputs that are not measured, ns.
-const QUIET_SLEW: f64 = 0.05;
+pub const QUIET_SLEW: f64 = 0.05;
 /// Time that a flip-flop is given to settle beyond the ramps, ns.
 const SETTLE: f64 = 1.2;
-/// A setup or hold time is where the delay from clock to output has grown by this part, as in the published library.
-const DEGRADATION: f64 = 0.10;
-/// Where setup and hold times are looked for, ns, and how often the range is halved: down to 6 ps.
-const SEARCH: (f64, f64) = (-0.9, 1.1);
-const HALVINGS: usize = 8;
+
+/// A data input, the values of the others (itself 0) such that the next state follows it, and whether it is inverted.
+pub type Data = (usize, State, bool);
 
 /// A flip-flop's pins by what they do.
-struct Pins {
+pub struct Pins {
     clock: usize,
-    /// Data inputs; for each the values of the others (itself 0) such that the next state follows it, and whether it is inverted.
-    data: Vec<(usize, State, bool)>,
+    data: Vec<Data>,
 }
 
 fn pins(cell: &str, logic: &Logic, flip_flop: &FlipFlop) -> Result<Pins, LibertyError> {
@@ -56,17 +54,17 @@ fn pins(cell: &str, logic: &Logic, flip_flop: &FlipFlop) -> Result<Pins, Liberty
 }
 
 /// Writes the stimuli of a flip-flop cycle by cycle.
-struct Script {
+pub struct Script {
     stimuli: Vec<Stimulus>,
     clock: usize,
     data: usize,
     inverted: bool,
-    now: f64,
+    pub now: f64,
 }
 
 impl Script {
     /// Clock low, data such that the next state is `next`.
-    fn new(logic: &Logic, pins: &Pins, data: (usize, State, bool), next: bool) -> Self {
+    pub fn new(logic: &Logic, pins: &Pins, data: Data, next: bool) -> Self {
         let (data, state, inverted) = data;
         let start = |input: usize| {
             if input == data {
@@ -87,14 +85,14 @@ impl Script {
         }
     }
 
-    fn ramp(&mut self, input: usize, at: f64, slew: f64, value: bool) -> f64 {
+    pub fn ramp(&mut self, input: usize, at: f64, slew: f64, value: bool) -> f64 {
         self.stimuli
             .get_mut(input)
             .map_or(at, |stimulus| stimulus.ramp(at, slew, value))
     }
 
     /// The data input goes so that the next state becomes `next`, then time to settle.
-    fn data(&mut self, slew: f64, next: bool) -> Event {
+    pub fn data(&mut self, slew: f64, next: bool) -> Event {
         let (start, rising) = (self.now, next != self.inverted);
         let middle = self.ramp(self.data, start, slew, rising);
         self.now = start + ramp(slew) + SETTLE;
@@ -107,7 +105,7 @@ impl Script {
     }
 
     /// One edge of the clock and `wait` more.
-    fn clock(&mut self, slew: f64, rising: bool, wait: f64) -> Event {
+    pub fn clock(&mut self, slew: f64, rising: bool, wait: f64) -> Event {
         let start = self.now;
         let middle = self.ramp(self.clock, start, slew, rising);
         self.now = start + ramp(slew) + wait;
@@ -119,12 +117,12 @@ impl Script {
         }
     }
 
-    fn pulse(&mut self) {
+    pub fn pulse(&mut self) {
         self.clock(QUIET_SLEW, true, SETTLE);
         self.clock(QUIET_SLEW, false, SETTLE);
     }
 
-    fn run(self, loads: Vec<f64>) -> Run {
+    pub fn run(self, loads: Vec<f64>) -> Run {
         Run {
             stimuli: self.stimuli,
             loads,
@@ -133,7 +131,7 @@ impl Script {
     }
 }
 
-fn transition(
+pub fn transition(
     bench: &Bench,
     waves: &Waves,
     time: &[f64],
@@ -173,7 +171,7 @@ pub fn characterise(
     let drive = drive(bench, logic, &pins)?;
     let axis = load_axis((MAX_TRANSITION - drive.0) / drive.1, load_count);
     let (arc, clock_capacitance, clock_energy) = arcs(bench, logic, &pins, slews, &axis, drive)?;
-    let mut inputs = Vec::new();
+    let (mut inputs, mut before) = (Vec::new(), None);
     let data_capacitances = data_capacitances(bench, logic, &pins)?;
     for (number, name) in logic.inputs.iter().enumerate() {
         let found = pins
@@ -192,14 +190,16 @@ pub fn characterise(
             }
             Some((data, (rise, fall))) => {
                 (input.rise_capacitance, input.fall_capacitance) = (*rise, *fall);
-                input.constraints = constraints(
+                let found = constraints::measure(
                     bench,
                     logic,
                     &pins,
                     *data,
-                    &flip_flop.clock,
                     constraint_slews,
+                    before.as_ref(),
                 )?;
+                input.constraints = found.constraints(&flip_flop.clock, constraint_slews);
+                before = Some(found);
                 input.role = (pins.data.len() == 3).then(|| role(name));
             }
         }
@@ -244,7 +244,7 @@ fn drive(bench: &Bench, logic: &Logic, pins: &Pins) -> Result<(f64, f64), Libert
         }
         runs.push(script.run(vec![load]));
     }
-    let waves = bench.simulate(&runs)?;
+    let waves = bench.simulate(&runs, Accuracy::Delays)?;
     let mut best = (0.0, 0.0);
     for (next, event) in &events {
         let mut slew = [0.0; 2];
@@ -262,14 +262,12 @@ fn drive(bench: &Bench, logic: &Logic, pins: &Pins) -> Result<(f64, f64), Libert
     Ok(best)
 }
 
-fn deaf(cell: &str) -> LibertyError {
+pub fn deaf(cell: &str) -> LibertyError {
     LibertyError::cell(
         cell,
         "its output does not follow its data after a clock edge in simulation",
     )
 }
-
-type ClockEnergy = (Table, Table);
 
 /// From clock to output, with the clock's own capacitance and energy.
 fn arcs(
@@ -279,7 +277,7 @@ fn arcs(
     slews: &[f64],
     axis: &[f64],
     drive: (f64, f64),
-) -> Result<(Arc, (f64, f64), ClockEnergy), LibertyError> {
+) -> Result<(Arc, (f64, f64), PinEnergy), LibertyError> {
     let data = pins.data[0];
     // First the clock alone: data and state are 0.
     let mut script = Script::new(logic, pins, data, false);
@@ -309,30 +307,23 @@ fn arcs(
         runs.push(script.run(vec![*load]));
         plans.push((*load, events));
     }
-    let waves = bench.simulate(&runs)?;
+    let waves = bench.simulate(&runs, Accuracy::Delays)?;
     let volts = bench.corner.volts;
     let clock = logic
         .inputs
         .get(pins.clock)
         .map(String::as_str)
         .unwrap_or_default();
-    let column = |len| Table::new(&slews[..len], &[0.0]);
-    let mut energies = (column(slews.len()), column(slews.len()));
+    let mut energies = PinEnergy::new(slews);
     let mut capacitances = (0.0, 0.0);
     let middle = slews.len() / 2;
     if let Some(first) = waves.first() {
         let Vectors { time, supply } = vectors(bench, first)?;
         for (row, (rise, fall)) in idle.iter().enumerate() {
-            energies.0.set(
-                row,
-                0,
-                volts * integral(&time, &supply, rise.start, rise.end),
-            );
-            energies.1.set(
-                row,
-                0,
-                volts * integral(&time, &supply, fall.start, fall.end),
-            );
+            for (table, edge) in [(&mut energies.rise, rise), (&mut energies.fall, fall)] {
+                let charge = integral(&time, &supply, edge.start, edge.end);
+                table.set(row, 0, volts * charge);
+            }
             if row == middle {
                 capacitances = (
                     capacitance(bench, first, clock, rise)?,
@@ -358,13 +349,9 @@ fn arcs(
             let (row, rising) = (number / 2, number % 2 == 0);
             let seen =
                 transition(bench, waves, &time, rising, event)?.ok_or_else(|| deaf(bench.cell))?;
-            let own = energies
-                .0
-                .values
+            let own = slews
                 .get(row)
-                .and_then(|row| row.first())
-                .copied()
-                .unwrap_or(0.0);
+                .map_or(0.0, |slew| energies.read(true, *slew));
             let edge = if rising { &mut arc.rise } else { &mut arc.fall };
             edge.delay.set(row, column, seen.at - event.middle);
             edge.transition.set(row, column, seen.slew);
@@ -391,7 +378,7 @@ fn data_capacitances(
         events.push((script.data(SLEW, !data.2), script.data(SLEW, data.2)));
         runs.push(script.run(vec![MIN_LOAD]));
     }
-    let waves = bench.simulate(&runs)?;
+    let waves = bench.simulate(&runs, Accuracy::Delays)?;
     let mut found = Vec::new();
     for ((data, waves), (rise, fall)) in pins.data.iter().zip(&waves).zip(&events) {
         let pin = logic
@@ -405,157 +392,4 @@ fn data_capacitances(
         ));
     }
     Ok(found)
-}
-
-/// One searched number of the setup and hold tables.
-#[derive(Clone, Copy)]
-struct Search {
-    hold: bool,
-    /// Direction of the data edge that must not come too late (setup) or too early (hold).
-    rising: bool,
-    row: usize,
-    column: usize,
-    /// Too short, and long enough.
-    short: f64,
-    long: f64,
-    /// Delay from clock to output when data is far away.
-    relaxed: f64,
-}
-
-/// Setup and hold tables of one data input, all searches side by side in one simulator process for each halving.
-fn constraints(
-    bench: &Bench,
-    logic: &Logic,
-    pins: &Pins,
-    data: (usize, State, bool),
-    clock: &str,
-    slews: &[f64],
-) -> Result<Vec<Constraint>, LibertyError> {
-    let mut searches = Vec::new();
-    for hold in [false, true] {
-        for rising in [true, false] {
-            for row in 0..slews.len() {
-                for column in 0..slews.len() {
-                    searches.push(Search {
-                        hold,
-                        rising,
-                        row,
-                        column,
-                        short: SEARCH.0,
-                        long: SEARCH.1,
-                        relaxed: 0.0,
-                    });
-                }
-            }
-        }
-    }
-    let delays = try_all(bench, logic, pins, data, slews, &searches, |search| {
-        search.long
-    })?;
-    for (search, delay) in searches.iter_mut().zip(delays) {
-        search.relaxed = delay.ok_or_else(|| deaf(bench.cell))?;
-    }
-    for _ in 0..HALVINGS {
-        let delays = try_all(bench, logic, pins, data, slews, &searches, |search| {
-            (search.short + search.long) / 2.0
-        })?;
-        for (search, delay) in searches.iter_mut().zip(delays) {
-            let middle = (search.short + search.long) / 2.0;
-            let good = delay.is_some_and(|delay| delay <= search.relaxed * (1.0 + DEGRADATION));
-            *(if good {
-                &mut search.long
-            } else {
-                &mut search.short
-            }) = middle;
-        }
-    }
-    let table = |hold: bool, rising: bool| {
-        let mut table = Table::new(slews, slews);
-        for search in searches
-            .iter()
-            .filter(|search| search.hold == hold && search.rising == rising)
-        {
-            table.set(search.row, search.column, search.long);
-        }
-        table
-    };
-    Ok([false, true]
-        .map(|hold| Constraint {
-            hold,
-            clock: clock.to_string(),
-            rise: table(hold, true),
-            fall: table(hold, false),
-        })
-        .into())
-}
-
-/// Delays from clock to output of every search with its data edge `margin` before (setup) or after (hold) the clock.
-fn try_all(
-    bench: &Bench,
-    logic: &Logic,
-    pins: &Pins,
-    data: (usize, State, bool),
-    slews: &[f64],
-    searches: &[Search],
-    margin: impl Fn(&Search) -> f64,
-) -> Result<Vec<Option<f64>>, LibertyError> {
-    let mut runs = Vec::new();
-    let mut events = Vec::new();
-    for search in searches {
-        let (clock_slew, data_slew) = (slews[search.row], slews[search.column]);
-        // The state that the measured edge must bring: the new data's for setup, the old data's for hold.
-        let new = search.rising != data.2;
-        let captured = new != search.hold;
-        // First the opposite of what is to be captured goes in.
-        let mut script = Script::new(logic, pins, data, !captured);
-        script.pulse();
-        if search.hold {
-            script.data(QUIET_SLEW, captured);
-        }
-        let reach = SEARCH.1 + ramp(data_slew) / 2.0;
-        let middle = script.now + reach.max(ramp(clock_slew) / 2.0);
-        let start = middle - ramp(clock_slew) / 2.0;
-        let margin = if search.hold {
-            margin(search)
-        } else {
-            -margin(search)
-        };
-        script.ramp(
-            data.0,
-            middle + margin - ramp(data_slew) / 2.0,
-            data_slew,
-            search.rising,
-        );
-        script.now = start;
-        script.clock(clock_slew, true, 0.0);
-        // Long enough for a slow data edge and a metastable output to show.
-        let end = middle + ramp(clock_slew) / 2.0 + 1.5;
-        events.push((
-            captured,
-            Event {
-                start,
-                middle,
-                end,
-                rising: true,
-            },
-        ));
-        script.now = end.max(middle + margin + ramp(data_slew) / 2.0 + 0.1);
-        runs.push(script.run(vec![MIN_LOAD * 4.0]));
-    }
-    let waves = bench.simulate(&runs)?;
-    let mut delays = Vec::new();
-    for (waves, (captured, event)) in waves.iter().zip(&events) {
-        let Vectors { time, .. } = vectors(bench, waves)?;
-        let seen = transition(bench, waves, &time, *captured, event)?;
-        // A hold failure may show as an output that moves and comes back.
-        let output = bench
-            .outputs
-            .first()
-            .map(String::as_str)
-            .unwrap_or_default();
-        let last = bench.voltage(waves, output)?.last().copied().unwrap_or(0.0);
-        let stays = (last > bench.corner.volts / 2.0) == *captured;
-        delays.push(seen.filter(|_| stays).map(|seen| seen.at - event.middle));
-    }
-    Ok(delays)
 }

@@ -242,9 +242,9 @@ fn input(page: &mut Page, pin: &Input) {
             page.quoted("nextstate_type", kind);
         }
         supplies(page);
-        if let Some((rise, fall)) = &pin.energy {
+        if let Some(energy) = &pin.energy {
             page.group("internal_power ()", |page| {
-                for (name, table) in [("rise_power", rise), ("fall_power", fall)] {
+                for (name, table) in [("rise_power", &energy.rise), ("fall_power", &energy.fall)] {
                     let values: Vec<f64> = table
                         .values
                         .iter()
@@ -278,11 +278,11 @@ fn output(page: &mut Page, pin: &Output) {
         for one in &pin.arcs {
             arc(page, one);
         }
-        for one in &pin.arcs {
+        for one in pin.energies() {
             page.group("internal_power ()", |page| {
                 page.quoted("related_pin", &one.related);
-                table(page, "rise_power", "energy", &one.rise.energy);
-                table(page, "fall_power", "energy", &one.fall.energy);
+                table(page, "rise_power", "energy", &one.rise);
+                table(page, "fall_power", "energy", &one.fall);
             });
         }
     });

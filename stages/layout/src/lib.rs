@@ -8,6 +8,7 @@ pub mod electrical;
 mod error;
 pub mod gds;
 pub mod geom;
+pub mod global;
 pub mod lef;
 pub mod ports;
 pub mod shapes;

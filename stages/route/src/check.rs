@@ -22,7 +22,7 @@ pub struct Violation {
 /// Side of a bin. Small enough for the raster of a window, large enough that few shapes lie in several.
 const BIN: Dbu = 12_000;
 /// How far beyond a bin its window reaches: farther than the largest shape below its least area is long.
-const HALO: Dbu = 1600;
+pub const HALO: Dbu = 1600;
 
 /// Bins that changed since they were last checked are checked again, the others remember.
 pub struct Checker {
@@ -184,19 +184,17 @@ impl Checker {
             x1: corner.0 + BIN,
             y1: corner.1 + BIN,
         };
-        self.window(core, &[])
+        self.window(core)
     }
 
-    /// Violations whose middle lies in `core`, with `extra` shapes added.
-    #[must_use]
-    pub fn window(&self, core: Rect, extra: &[Shape]) -> Vec<Violation> {
+    /// Violations whose middle lies in `core`.
+    fn window(&self, core: Rect) -> Vec<Violation> {
         let outer = core.grow(HALO);
-        let mut shapes: Vec<Shape> = self
+        let shapes: Vec<Shape> = self
             .near(outer)
             .iter()
             .map(|&index| self.shapes[index as usize])
             .collect();
-        shapes.extend(extra);
         let mut found = Vec::new();
         for k in 0..self.rules.metals.len() {
             self.metal(k, core, outer, &shapes, &mut found);
@@ -205,19 +203,17 @@ impl Checker {
         found
     }
 
-    /// As [`Checker::window`], for one metal.
+    /// All shapes of one metal that touch `area`.
     #[must_use]
-    pub fn metal_window(&self, k: usize, core: Rect, extra: &[Shape]) -> Vec<Violation> {
-        let outer = core.grow(HALO);
-        let mut shapes: Vec<Shape> = self
-            .near(outer)
-            .iter()
-            .map(|&index| self.shapes[index as usize])
-            .collect();
-        shapes.extend(extra);
-        let mut found = Vec::new();
-        self.metal(k, core, outer, &shapes, &mut found);
-        found
+    pub fn pieces(&self, k: usize, area: Rect) -> Vec<Piece> {
+        let shapes = self
+            .near(area)
+            .into_iter()
+            .map(|index| self.shapes[index as usize]);
+        shapes
+            .filter(|shape| shape.layer == Layer::Metal(k))
+            .map(|shape| (shape.rect, shape.owner, shape.routed))
+            .collect()
     }
 
     fn metal(
@@ -282,7 +278,7 @@ impl Checker {
 }
 
 /// Each violation belongs to one bin: the one with its middle.
-fn in_core(core: Rect, rect: Rect) -> bool {
+pub fn in_core(core: Rect, rect: Rect) -> bool {
     let middle = rect.center();
     (core.x0..core.x1).contains(&middle.x) && (core.y0..core.y1).contains(&middle.y)
 }

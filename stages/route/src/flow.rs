@@ -12,6 +12,7 @@ use crate::check::{Checker, Violation};
 use crate::connect::{self, Open};
 use crate::diode::Diodes;
 use crate::field::{Field, Spot};
+use crate::global::Plan;
 use crate::lattice::Node;
 use crate::negotiate::{Negotiation, Schedule};
 use crate::patch;
@@ -37,6 +38,7 @@ pub struct Outcome {
 
 pub struct Router<'a, 'p> {
     pub problem: Problem<'a>,
+    pub plan: Plan,
     negotiation: Negotiation,
     checker: Checker,
     /// What is drawn of each net in `checker`, and the route that it was drawn for.
@@ -49,6 +51,8 @@ pub struct Router<'a, 'p> {
 
 /// Repairs of repairs are tried so often.
 const REPAIR_PASSES: usize = 4;
+/// So few conflicts are left to the exact check, which knows better than the lattice what is too near.
+const FEW: usize = 32;
 /// After so many checks without fewer violations the nets around make room, this far, in nm.
 const FRUITLESS: usize = 2;
 const SURROUNDINGS: Dbu = 2000;
@@ -69,7 +73,18 @@ impl<'a, 'p> Router<'a, 'p> {
         let rules = Arc::clone(&problem.rules);
         let mut negotiation =
             Negotiation::new(field, rules, Costs::default(), Schedule::default(), threads);
+        let plan = Plan::new(&negotiation.field, &gates);
         negotiation.set_gates(gates);
+        if params.guides {
+            negotiation.set_guides(plan.router.grid().clone(), plan.guides());
+        }
+        eprintln!(
+            "global routing: {} rounds, {:.1} crossings without room ({:.2} %), {} um",
+            plan.router.rounds,
+            plan.overflow,
+            plan.overload() * 100.0,
+            plan.router.length() / 1000
+        );
         let mut checker = Checker::new(Arc::clone(&problem.rules), problem.die);
         fixed.iter().for_each(|shape| checker.add(*shape));
         let (wirings, drawn) = (
@@ -78,6 +93,7 @@ impl<'a, 'p> Router<'a, 'p> {
         );
         Ok(Self {
             problem,
+            plan,
             negotiation,
             checker,
             wirings,
@@ -145,10 +161,17 @@ impl<'a, 'p> Router<'a, 'p> {
                 "round",
                 &format!("{count} violations on the masks"),
             );
-            if outcome.violations.is_empty() || self.rounds >= self.params.rounds {
+            if outcome.violations.is_empty() {
+                // What is still too near by the measure of the lattice is not by that of the masks.
+                outcome.overflow = 0;
+                self.negotiation.accept_all_but(&[]);
+                return Ok(());
+            }
+            if self.rounds >= self.params.rounds {
                 return Ok(());
             }
             todo = self.rip_up(&outcome.violations);
+            self.negotiation.accept_all_but(&todo);
             // What does not go away in its surroundings gets the first choice there.
             fruitless = if count < fewest { 0 } else { fruitless + 1 };
             fewest = fewest.min(count);
@@ -250,7 +273,7 @@ impl<'a, 'p> Router<'a, 'p> {
                 stalled += 1;
             }
             let missing = self.negotiation.missing();
-            let settled = round.conflicts == 0 || (stalled >= 3 && round.conflicts < 16);
+            let settled = round.conflicts <= FEW || (stalled >= 3 && round.conflicts < 4 * FEW);
             if settled && missing.is_empty() || self.rounds >= self.params.rounds {
                 return Ok(round.conflicts);
             }

@@ -7,9 +7,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use nanoflow_layout::global::{Grid, Square};
+
 use crate::access::Gate;
 use crate::field::{Field, Spot};
 use crate::lattice::Window;
+use crate::region::{Region, Tiling};
 use crate::route::Route;
 use crate::rules::Rules;
 use crate::search::{route_net, Costs, Scratch, Task};
@@ -48,7 +51,15 @@ pub struct Negotiation {
     gates: Vec<Vec<Gate>>,
     pub routes: Vec<Option<Route>>,
     margins: Vec<usize>,
+    /// Places where the lattice sees two nets too near each other and the exact check does not, by net, sorted.
+    accepted: Vec<Vec<Spot>>,
     boxes: Vec<Option<Window>>,
+    /// The squares of the global grid that each net's wires should keep to.
+    grid: Option<Grid>,
+    guides: Vec<Option<Vec<Square>>>,
+    /// What follows from box or guide and margin.
+    regions: Vec<Option<Region>>,
+    tiling: Tiling,
     /// Position of each net in the order of routing: short nets first.
     rank: Vec<usize>,
     pressure: u32,
@@ -76,6 +87,7 @@ impl Negotiation {
         schedule: Schedule,
         threads: usize,
     ) -> Self {
+        let tiling = Tiling::new(&field.lattice);
         Self {
             field,
             rules,
@@ -84,7 +96,12 @@ impl Negotiation {
             gates: Vec::new(),
             routes: Vec::new(),
             margins: Vec::new(),
+            accepted: Vec::new(),
             boxes: Vec::new(),
+            grid: None,
+            guides: Vec::new(),
+            regions: Vec::new(),
+            tiling,
             rank: Vec::new(),
             pressure: schedule.first_pressure,
             scratch: (0..threads.max(1)).map(|_| Scratch::default()).collect(),
@@ -101,6 +118,7 @@ impl Negotiation {
             .collect();
         self.routes.resize(gates.len(), None);
         self.margins.resize(gates.len(), self.schedule.margin);
+        self.accepted.resize(gates.len(), Vec::new());
         let mut order: Vec<usize> = (0..gates.len()).collect();
         let size =
             |net: usize| self.boxes[net].map_or(0, |b| (b.x1 - b.x0) * 23 + (b.y1 - b.y0) * 34);
@@ -110,6 +128,16 @@ impl Negotiation {
             self.rank[net] = rank;
         }
         self.gates = gates;
+        self.guides = vec![None; self.gates.len()];
+        self.regions = (0..self.gates.len()).map(|net| self.region(net)).collect();
+    }
+
+    /// Keeps the wires of each net near the squares that global routing found for it.
+    pub fn set_guides(&mut self, grid: Grid, guides: Vec<Vec<Square>>) {
+        self.grid = Some(grid);
+        self.guides = guides.into_iter().map(Some).collect();
+        self.guides.resize(self.gates.len(), None);
+        self.regions = (0..self.gates.len()).map(|net| self.region(net)).collect();
     }
 
     /// Gives a net other terminals; it has to be routed again.
@@ -119,6 +147,9 @@ impl Negotiation {
         }
         self.boxes[net] = bounding(&self.field.lattice, &gates);
         self.gates[net] = gates;
+        // The guide does not know the new terminals.
+        self.guides[net] = None;
+        self.regions[net] = self.region(net);
     }
 
     /// Takes the routes of some nets away, to make room for others first.
@@ -126,6 +157,16 @@ impl Negotiation {
         for &net in nets {
             if let Some(route) = self.routes[net].take() {
                 self.field.remove(&route);
+            }
+        }
+    }
+
+    /// Takes what the exact check has found: only `faulty` nets are at fault, so other nets that are too near by the
+    /// measure of the lattice alone may stay as they are.
+    pub fn accept_all_but(&mut self, faulty: &[usize]) {
+        for net in 0..self.routes.len() {
+            if let Some(route) = self.routes[net].as_ref().filter(|_| !faulty.contains(&net)) {
+                self.accepted[net] = self.field.conflicts(route);
             }
         }
     }
@@ -158,28 +199,12 @@ impl Negotiation {
         self.unroutable.clear();
         let mut pending = ordered;
         while !pending.is_empty() {
-            round.batches += 1;
-            let (batch, mut rest) = self.batch(&pending);
-            for &net in &batch {
-                if let Some(route) = self.routes[net].take() {
-                    self.field.remove(&route);
-                }
+            let mut failed = Vec::new();
+            for batch in self.batches(&pending) {
+                round.batches += 1;
+                failed.extend(self.batch(&batch));
             }
-            let results = self.search(&batch);
-            for (net, route) in results {
-                match route {
-                    Some(route) => {
-                        self.field.commit(&route);
-                        self.routes[net] = Some(route);
-                    }
-                    None if self.window(net) == Some(self.whole()) => self.unroutable.push(net),
-                    None => {
-                        self.margins[net] = self.margins[net] * 2 + 8;
-                        rest.push(net);
-                    }
-                }
-            }
-            pending = rest;
+            pending = failed;
         }
         self.judge(&mut round, widen);
         self.pressure =
@@ -194,7 +219,9 @@ impl Negotiation {
             let Some(route) = &self.routes[net] else {
                 continue;
             };
-            let found = self.field.conflicts(route);
+            let mut found = self.field.conflicts(route);
+            let accepted = &self.accepted[net];
+            found.retain(|spot| accepted.binary_search(spot).is_err());
             if !found.is_empty() {
                 round.conflicts += found.len();
                 round.nets.push(net);
@@ -202,6 +229,7 @@ impl Negotiation {
                 if widen {
                     self.margins[net] = (self.margins[net] + 2)
                         .min(self.schedule.most_margin.max(self.margins[net]));
+                    self.regions[net] = self.region(net);
                 }
             }
         }
@@ -212,39 +240,71 @@ impl Negotiation {
         round.nets.sort_by_key(|&net| self.rank[net]);
     }
 
-    /// The first of the pending nets whose windows do not touch, and the rest in order.
-    fn batch(&self, pending: &[usize]) -> (Vec<usize>, Vec<usize>) {
-        const TILE: usize = 16;
-        let lattice = &self.field.lattice;
-        let (columns, rows) = (lattice.columns / TILE + 1, lattice.rows / TILE + 1);
-        let mut used = vec![false; columns * rows];
-        let (mut batch, mut rest) = (Vec::new(), Vec::new());
-        for &net in pending {
-            let Some(window) = self.window(net) else {
-                continue;
-            };
-            // Two more: a wire forbids nodes that far from it.
-            let window = lattice.grow(window, 2);
-            let mut free = true;
-            for y in window.y0 / TILE..=window.y1 / TILE {
-                for tile in
-                    &mut used[y * columns + window.x0 / TILE..=y * columns + window.x1 / TILE]
-                {
-                    free &= !*tile;
-                    *tile = true;
-                }
-            }
-            if free {
-                batch.push(net);
-            } else {
-                rest.push(net);
+    /// Routes the nets of a batch; returns those that need a wider region.
+    fn batch(&mut self, batch: &[usize]) -> Vec<usize> {
+        for &net in batch {
+            if let Some(route) = self.routes[net].take() {
+                self.field.remove(&route);
             }
         }
-        (batch, rest)
+        let mut failed = Vec::new();
+        for (net, route) in self.search(batch) {
+            match route {
+                Some(route) => {
+                    self.field.commit(&route);
+                    self.routes[net] = Some(route);
+                    self.accepted[net].clear();
+                }
+                None if self.regions[net] == Some(Region::whole(self.whole())) => {
+                    self.unroutable.push(net);
+                }
+                None => {
+                    // Where the guide has no way, another may.
+                    self.guides[net] = None;
+                    self.margins[net] = self.margins[net] * 2 + 8;
+                    self.regions[net] = self.region(net);
+                    failed.push(net);
+                }
+            }
+        }
+        failed
     }
 
-    fn window(&self, net: usize) -> Option<Window> {
-        self.boxes[net].map(|window| self.field.lattice.grow(window, self.margins[net]))
+    /// Nets that may be routed at once, in order: each is in the first batch after those of all nets before it that
+    /// have a region near its own.
+    fn batches(&self, nets: &[usize]) -> Vec<Vec<usize>> {
+        let mut last = vec![0usize; self.tiling.count()];
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        for &net in nets {
+            let Some(region) = &self.regions[net] else {
+                continue;
+            };
+            let mut number = 0;
+            region.with_neighbours(&self.tiling, |tile| number = number.max(last[tile]));
+            region.with_neighbours(&self.tiling, |tile| last[tile] = number + 1);
+            if batches.len() <= number {
+                batches.resize(number + 1, Vec::new());
+            }
+            batches[number].push(net);
+        }
+        batches
+    }
+
+    fn region(&self, net: usize) -> Option<Region> {
+        let lattice = &self.field.lattice;
+        let guided = || {
+            let (grid, guide) = (self.grid.as_ref()?, self.guides[net].as_ref()?);
+            let entries = self.gates[net].iter().flat_map(|gate| &gate.entries);
+            let places = entries.map(|(node, _)| {
+                let (_, x, y) = lattice.split(*node);
+                (x, y)
+            });
+            Region::guided(lattice, grid, guide, places, self.margins[net])
+        };
+        guided().or_else(|| {
+            let window = self.boxes[net]?;
+            Some(Region::whole(lattice.grow(window, self.margins[net])))
+        })
     }
 
     fn whole(&self) -> Window {
@@ -266,8 +326,8 @@ impl Negotiation {
             costs: self.costs,
         };
         let one = |net: usize, scratch: &mut Scratch| {
-            let window = self.window(net)?;
-            route_net(&task, net, &self.gates[net], window, scratch)
+            let region = self.regions[net].as_ref()?;
+            route_net(&task, net, &self.gates[net], region, scratch)
         };
         let mut results: Vec<(usize, usize, Option<Route>)> = Vec::with_capacity(batch.len());
         if all_scratch.len() == 1 || batch.len() < 4 {

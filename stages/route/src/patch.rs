@@ -3,9 +3,11 @@
 
 use nanoflow_layout::{Dbu, Rect};
 
-use crate::check::{Checker, Violation};
-use crate::problem::{Layer, Shape};
+use crate::check::{in_core, Checker, Violation, HALO};
+use crate::problem::{Layer, Owner, Shape};
 use crate::rules::{Rules, SHORT};
+use crate::scan::{Finding, Piece};
+use crate::screen::screen;
 
 /// Tries to repair; returns the patches, as (net, metal, rectangle), which `checker` then has too.
 pub fn repair(
@@ -24,37 +26,85 @@ pub fn repair(
         if violation.rule == SHORT {
             continue;
         }
-        let around = violation.rect.grow(700);
-        let before = checker.metal_window(metal, around, &[]);
-        if !before.contains(violation) {
+        let place = Place::new(checker, rules, metal, *owner, violation.rect);
+        let before = place.findings(rules, None);
+        let known =
+            |finding: &Finding| finding.rule == violation.rule && finding.rect == violation.rect;
+        if !before.iter().any(known) {
             continue; // an earlier patch has repaired it
         }
-        let shape = |rect: Rect| Shape {
-            layer: Layer::Metal(metal),
-            rect,
-            owner: *owner,
-            routed: true,
-        };
-        // A patch must not come too near to another net, however much it mends.
-        let foreign = |found: &[Violation]| {
-            found
-                .iter()
-                .filter(|violation| violation.owners.len() > 1)
-                .count()
-        };
-        let most = foreign(&before);
-        let best = candidates(rules, metal, violation)
-            .into_iter()
-            .map(|rect| (checker.metal_window(metal, around, &[shape(rect)]), rect))
-            .filter(|(after, _)| after.len() < before.len() && foreign(after) <= most)
-            .map(|(after, rect)| (after.len(), rect.area(), rect))
-            .min();
-        if let Some((_, _, rect)) = best {
-            checker.add(shape(rect));
+        if let Some(rect) = place.best(rules, candidates(rules, metal, violation), before.len()) {
+            checker.add(Shape {
+                layer: Layer::Metal(metal),
+                rect,
+                owner: *owner,
+                routed: true,
+            });
             patches.push((net, metal, rect));
         }
     }
     patches
+}
+
+/// The metal around a violation: that of its net, which a patch joins, and that of others, which it must keep away from.
+struct Place {
+    metal: usize,
+    owner: Owner,
+    core: Rect,
+    own: Vec<Piece>,
+    foreign: Vec<Piece>,
+}
+
+impl Place {
+    fn new(checker: &Checker, rules: &Rules, metal: usize, owner: Owner, violation: Rect) -> Self {
+        let core = violation.grow(700);
+        let pieces = checker.pieces(metal, core.grow(HALO + rules.metals[metal].space));
+        let (own, foreign) = pieces.into_iter().partition(|piece| piece.1 == owner);
+        Self {
+            metal,
+            owner,
+            core,
+            own,
+            foreign,
+        }
+    }
+
+    /// What the net does wrong to itself here, with one more rectangle. Between nets nothing changes as long as that one
+    /// keeps its distance.
+    fn findings(&self, rules: &Rules, extra: Option<Rect>) -> Vec<Finding> {
+        let mut on = self.own.clone();
+        on.extend(extra.map(|rect| (rect, self.owner, true)));
+        on.sort_unstable_by_key(|piece| (piece.0, piece.1));
+        let mut findings = screen(rules, self.metal, self.core.grow(HALO), &on);
+        findings.retain(|finding| in_core(self.core, finding.rect));
+        findings
+    }
+
+    fn keeps_distance(&self, rules: &Rules, rect: Rect) -> bool {
+        self.foreign.iter().all(|piece| {
+            let space = i64::from(rules.space_of(self.metal, piece.0));
+            rect.distance_squared(&piece.0) >= space * space
+        })
+    }
+
+    /// The smallest rectangle that leaves fewest findings, and fewer than `before`.
+    fn best(&self, rules: &Rules, mut candidates: Vec<Rect>, before: usize) -> Option<Rect> {
+        candidates.sort_by_key(|rect| (rect.area(), *rect));
+        let mut best: Option<(usize, Rect)> = None;
+        for rect in candidates {
+            if !self.keeps_distance(rules, rect) {
+                continue;
+            }
+            let left = self.findings(rules, Some(rect)).len();
+            if left < best.map_or(before, |(least, _)| least) {
+                best = Some((left, rect));
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        best.map(|(_, rect)| rect)
+    }
 }
 
 /// Rectangles that may close the place of a violation.

@@ -45,9 +45,7 @@ pub fn screen(rules: &Rules, metal: usize, outer: Rect, on: &[Piece]) -> Vec<Fin
         }
     }
     suspects.extend(small(rule, outer, on, &mut sets));
-    suspects.sort_unstable();
-    suspects.dedup();
-    for (suspect, owner) in suspects {
+    for (suspect, owner) in gather(suspects) {
         let window = suspect.grow(AROUND);
         // Between nets the pairs have told already.
         let near: Vec<Piece> = on
@@ -65,6 +63,24 @@ pub fn screen(rules: &Rules, metal: usize, outer: Rect, on: &[Piece]) -> Vec<Fin
     findings.sort_unstable();
     findings.dedup();
     findings
+}
+
+/// Joins places of one owner that lie close together: the raster around one shows the others too.
+fn gather(mut suspects: Vec<(Rect, Owner)>) -> Vec<(Rect, Owner)> {
+    suspects.sort_unstable_by_key(|(rect, owner)| (*owner, *rect));
+    suspects.dedup();
+    let mut places: Vec<(Rect, Owner)> = Vec::new();
+    for (rect, owner) in suspects {
+        let recent = places.iter_mut().rev().take(4).find(|(place, of)| {
+            let joined = place.union(&rect);
+            *of == owner && joined.width() <= AROUND && joined.height() <= AROUND
+        });
+        match recent {
+            Some((place, _)) => *place = place.union(&rect),
+            None => places.push((rect, owner)),
+        }
+    }
+    places
 }
 
 /// The space between two rectangles that do not overlap.

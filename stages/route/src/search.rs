@@ -12,6 +12,7 @@ use crate::access::{Access, Gate};
 use crate::field::Field;
 use crate::lattice::{Lattice, Node, Window};
 use crate::problem::{Owner, FREE};
+use crate::region::{Region, Tiling};
 use crate::route::{Contact, Route};
 use crate::rules::{Rules, WIRE_LAYERS};
 
@@ -76,6 +77,8 @@ struct Cell {
 pub struct Scratch {
     cells: Vec<Cell>,
     heap: BinaryHeap<Reverse<u64>>,
+    /// Net search that may visit a tile.
+    tiles: Vec<u32>,
     search: u32,
     net: u32,
     /// Nodes taken from the heap, as a measure of work.
@@ -88,20 +91,30 @@ pub fn route_net(
     task: &Task,
     net: usize,
     gates: &[Gate],
-    window: Window,
+    region: &Region,
     scratch: &mut Scratch,
 ) -> Option<Route> {
+    let window = region.window;
     let cells = WIRE_LAYERS * window.width() * window.height();
     if scratch.cells.len() < cells {
         scratch.cells.resize(cells, Cell::default());
     }
     scratch.net += 1;
+    let tiling = Tiling::new(&task.field.lattice);
+    if let Some(tiles) = &region.tiles {
+        scratch.tiles.resize(tiling.count(), 0);
+        for &tile in tiles {
+            scratch.tiles[tile as usize] = scratch.net;
+        }
+    }
     let mut search = Search {
         task,
         lattice: &task.field.lattice,
         net: net as Owner,
         gates,
         window,
+        tiling,
+        tiled: region.tiles.is_some(),
         width: window.width(),
         plane: window.width() * window.height(),
         scratch,
@@ -120,6 +133,9 @@ struct Search<'a, 'b> {
     net: Owner,
     gates: &'a [Gate],
     window: Window,
+    tiling: Tiling,
+    /// Only some tiles of the window may be visited.
+    tiled: bool,
     width: usize,
     /// Cells of one layer of the window.
     plane: usize,
@@ -305,7 +321,7 @@ impl Search<'_, '_> {
                 _ => (cell - self.plane, here - self.lattice.plane, x, y),
             };
             let owner = self.task.field.node_owner[node];
-            if owner != FREE && owner != self.net {
+            if owner != FREE && owner != self.net || self.outside(next_x, next_y) {
                 continue;
             }
             let known = self.scratch.cells[next];
@@ -330,6 +346,11 @@ impl Search<'_, '_> {
             let rest = if in_tree { 0 } else { ahead(next_x, next_y) };
             self.reach(next, total, direction, rest);
         }
+    }
+
+    /// Is the node in a tile that the guide leaves out?
+    fn outside(&self, x: usize, y: usize) -> bool {
+        self.tiled && self.scratch.tiles[self.tiling.tile(x, y) as usize] != self.scratch.net
     }
 
     fn reach(&mut self, cell: usize, cost: u32, from: u8, rest: u32) {

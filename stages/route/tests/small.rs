@@ -206,6 +206,26 @@ fn a_small_design_is_clean_connected_and_the_same_for_any_number_of_threads() {
     }
 }
 
+/// Wires of 60 µm from most cells of a strip 22 µm high want far more than the metals hold: told in a moment, with
+/// place and nets.
+#[test]
+fn demand_far_beyond_all_room_is_told_before_detailed_routing() {
+    let Some(pdk) = pdk() else { return };
+    let started = std::time::Instant::now();
+    let error = run(&design(8, 40), &pdk, 1).unwrap_err();
+    assert_eq!(error.kind, Failure::Design);
+    let text = &error.message;
+    assert!(
+        text.contains("of the wires have no room (limit 3.0 %)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("worst from (") && text.contains(": n"),
+        "{text}"
+    );
+    assert!(started.elapsed().as_secs() < 60);
+}
+
 #[test]
 fn what_cannot_be_reached_is_told_with_net_and_place() {
     let Some(pdk) = pdk() else { return };

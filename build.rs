@@ -1,5 +1,6 @@
 //! Digests of the shipped plugins' sources, for the action key: the crate, every workspace crate it depends on, and the
 //! exact versions of everything else that it reaches in `Cargo.lock`. A change in one stage changes that stage's digest alone.
+//! And the files of the flows that `nanoflow init` writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,70 @@ fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     if let Err(error) = std::fs::write(out.join("plugin_digests.rs"), text) {
         println!("cargo:warning=plugin digests could not be written: {error}");
+    }
+    let text = templates(&root);
+    if let Err(error) = std::fs::write(out.join("templates.rs"), text) {
+        println!("cargo:warning=templates could not be written: {error}");
+    }
+}
+
+/// Flow templates: name, then pairs of a source below the root and its place in the new flow.
+const TEMPLATES: [(&str, &[(&str, &str)]); 2] = [
+    (
+        "gpt",
+        &[
+            ("flow.yaml", "flow.yaml"),
+            ("configs", "configs"),
+            ("constraints", "constraints"),
+            ("tool-wrappers", "tool-wrappers"),
+        ],
+    ),
+    (
+        "rtl-to-gds",
+        &[
+            ("examples/uart/flow.yaml", "flow.yaml"),
+            ("examples/uart/rtl", "rtl"),
+            ("examples/uart/constraints", "constraints"),
+            ("tool-wrappers/yosys", "tool-wrappers/yosys"),
+            ("tool-wrappers/opensta", "tool-wrappers/opensta"),
+            ("tool-wrappers/klayout", "tool-wrappers/klayout"),
+        ],
+    ),
+];
+
+/// The templates' files as Rust; none if the shipped stages that they use are left out.
+fn templates(root: &Path) -> String {
+    let mut text = String::from("const TEMPLATE_FILES: &[(&str, &str, &[u8])] = &[\n");
+    if std::env::var_os("CARGO_FEATURE_SHIPPED_STAGES").is_some() {
+        for (template, parts) in TEMPLATES {
+            for (from, to) in parts {
+                println!("cargo:rerun-if-changed={from}");
+                let mut files = Vec::new();
+                files_below(&root.join(from), to.to_string(), &mut files);
+                files.sort();
+                for (place, source) in files {
+                    text.push_str(&format!(
+                        "    ({template:?}, {place:?}, include_bytes!({source:?})),\n"
+                    ));
+                }
+            }
+        }
+    }
+    text.push_str("];\n");
+    text
+}
+
+fn files_below(path: &Path, place: String, files: &mut Vec<(String, PathBuf)>) {
+    if path.is_file() {
+        files.push((place, path.to_path_buf()));
+        return;
+    }
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What Python leaves beside a script is no part of it.
+        if name != "__pycache__" && !name.starts_with('.') {
+            files_below(&entry.path(), format!("{place}/{name}"), files);
+        }
     }
 }
 

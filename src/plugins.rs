@@ -4,6 +4,7 @@
 use nanoflow_sdk::Stage;
 
 include!(concat!(env!("OUT_DIR"), "/plugin_digests.rs"));
+include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
 /// Every shipped stage.
 pub fn all() -> &'static [&'static dyn Stage] {
@@ -60,4 +61,13 @@ pub fn digest(id: &str) -> &'static str {
         })
         .max_by_key(|(name, _)| name.len())
         .map_or("", |(_, digest)| digest)
+}
+
+/// Files of a flow that ships, each with its path below the new flow's folder; none if this build was made without it.
+pub fn template(name: &str) -> Vec<(&'static str, &'static [u8])> {
+    TEMPLATE_FILES
+        .iter()
+        .filter(|(template, _, _)| *template == name)
+        .map(|(_, path, bytes)| (*path, *bytes))
+        .collect()
 }

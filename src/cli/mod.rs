@@ -9,14 +9,18 @@ mod graph;
 mod init;
 mod invalidate;
 mod log;
+mod man;
 mod output;
+mod report;
 mod run;
 mod runs;
 mod setup;
 mod show;
 mod stage;
 mod status;
+mod sweep;
 mod verify;
+mod watch;
 mod why;
 
 use std::io::IsTerminal;
@@ -52,7 +56,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Global {
     /// Change to this folder first
     #[arg(short = 'C', value_name = "DIR", global = true)]
@@ -117,14 +121,22 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Install what is missing, after saying what it will do
     Setup(setup::Args),
+    /// Write one self-contained HTML page: states, gates, metrics and their history, times, the graph
+    Report(report::Args),
     /// Check the whole cache and drop what is damaged
     Verify(verify::Args),
     /// Remove results that no kept run reaches
     Gc(gc::Args),
-    /// Write a flow file to begin with
+    /// Run many points of parameters, what they share once, and tell the best
+    Sweep(sweep::Args),
+    /// Bring targets up to date again whenever a file that they read changes
+    Watch(watch::Args),
+    /// Write a flow to begin with
     Init(init::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Write manual pages
+    Man(man::Args),
     /// Run a plugin on a request (what nanoflow does with its own stages)
     #[command(hide = true)]
     Stage(stage::Args),
@@ -177,8 +189,12 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Graph(arguments) => graph::main(global, arguments),
         Command::Doctor(arguments) => doctor::main(global, arguments),
         Command::Setup(arguments) => setup::main(global, arguments),
+        Command::Report(arguments) => report::main(global, arguments),
         Command::Verify(arguments) => verify::main(global, arguments),
         Command::Gc(arguments) => gc::main(global, arguments),
+        Command::Sweep(arguments) => sweep::main(global, arguments),
+        Command::Watch(arguments) => watch::main(global, arguments),
+        Command::Man(arguments) => man::main(global, arguments),
         Command::Init(arguments) => init::main(global, arguments),
         Command::Completions(arguments) => completions::main(arguments),
         Command::Stage(_) => Ok(0),

@@ -1,12 +1,13 @@
 //! `nanoflow run`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::events::{new_run_id, Event, Events, JournalWriter, JsonLines, Terminal};
+use crate::events::{new_run_id, Event, Events, JournalWriter, JsonLines, Live, Terminal, Trace};
 use crate::exec::{self, plan, Project, RunOptions, Verdict};
 use crate::flow::StageId;
-use crate::report::{tell, Explainer};
+use crate::report::{tell, Explainer, Junit, LogTail};
 use crate::store::{State, StoreError};
 
 use super::{lock, CliError, Global};
@@ -40,6 +41,12 @@ pub struct Args {
     /// Install what is missing first
     #[arg(long)]
     pub setup: bool,
+    /// Write what ran when as a trace, for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Write how the stages and gates ended as a JUnit file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -76,20 +83,55 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
         twice: arguments.twice,
         ..RunOptions::default()
     };
-    bring(global, &project, &order, options, !arguments.no_wait)
+    let mut sinks = Events::default();
+    if let Some(path) = &arguments.trace {
+        let tell = !global.quiet && !global.json;
+        let upstream = upstream(&project, &order);
+        sinks.add(Trace::create(path, upstream, tell).map_err(|error| unwritable(path, &error))?);
+    }
+    if let Some(path) = &arguments.junit {
+        let flow = project.flow.name.as_deref().unwrap_or("flow");
+        let tail = log_tail(project.clone());
+        sinks.add(Junit::create(path, flow, tail).map_err(|error| unwritable(path, &error))?);
+    }
+    bring(global, &project, &order, options, !arguments.no_wait, sinks)
+}
+
+fn unwritable(path: &std::path::Path, error: &std::io::Error) -> CliError {
+    CliError::Usage(format!("{}: {error}", path.display()))
+}
+
+/// The last lines that a stage printed in a run.
+fn log_tail(project: Arc<Project>) -> LogTail {
+    const LINES: usize = 100;
+    Box::new(move |run, stage| {
+        let bytes = std::fs::read(exec::log_path(&project, run, stage)).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        Some(lines[lines.len().saturating_sub(LINES)..].join("\n"))
+    })
+}
+
+fn upstream(project: &Project, order: &[StageId]) -> BTreeMap<String, Vec<String>> {
+    let name = |id: StageId| project.flow.stage(id).name.clone();
+    order
+        .iter()
+        .map(|id| (name(*id), project.graph.upstream(*id).map(name).collect()))
+        .collect()
 }
 
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Takes the lock and brings the stages up to date.
+/// Takes the lock and brings the stages up to date. What happens is shown, kept in the journal, and given to `events` too.
 pub fn bring(
     global: &Global,
     project: &Arc<Project>,
     order: &[StageId],
     options: RunOptions,
     wait: bool,
+    mut events: Events,
 ) -> Result<u8, CliError> {
     let root = project.store.root().to_path_buf();
     let mut held = lock(&root, wait)?;
@@ -99,7 +141,6 @@ pub fn bring(
     let folder = project.store.runs().join(&run);
     let journal = JournalWriter::create(&folder).map_err(|error| StoreError::io(&folder, error))?;
     held.tell(Some(&run));
-    let mut events = Events::default();
     if global.json {
         events.add(JsonLines);
     }
@@ -110,6 +151,7 @@ pub fn bring(
     };
     events.add(Terminal::new(verbosity, global.colored()));
     events.add(journal);
+    events.add(Live::new(&folder));
     let options = RunOptions {
         run,
         command: std::env::args().skip(1).collect(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 
+use crate::events::Events;
 use crate::exec::{plan, Project, RunOptions, Verdict};
 use crate::flow::StageId;
 use crate::store::State;
@@ -55,7 +56,7 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
             keep_going: true,
             ..RunOptions::default()
         };
-        let code = super::run::bring(global, &fresh, &order, options, true)?;
+        let code = super::run::bring(global, &fresh, &order, options, true, Events::default())?;
         if code != 0 {
             return installed.map(|()| code);
         }

@@ -33,11 +33,15 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
         let stages: Vec<_> = statuses
             .iter()
             .map(|status| {
-                json!({
+                let mut stage = json!({
                     "stage": project.flow.stage(status.id).name,
                     "state": status.state,
                     "reason": status.reasons.first(),
-                })
+                });
+                if let Some(running) = &status.running {
+                    stage["running"] = json!(running);
+                }
+                stage
             })
             .collect();
         print_json(&json!({ "stages": stages }));
@@ -46,7 +50,10 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     let rows: Vec<Vec<String>> = statuses
         .iter()
         .map(|status| {
-            let reason = status.reasons.first().map(tell).unwrap_or_default();
+            let reason = match &status.running {
+                Some(running) => running.tell(),
+                None => status.reasons.first().map(tell).unwrap_or_default(),
+            };
             vec![
                 project.flow.stage(status.id).name.clone(),
                 status.state.word().to_string(),

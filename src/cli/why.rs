@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::exec::plan;
-use crate::report::{states, tell};
+use crate::report::{details, headline, states};
 use crate::store::State;
 
 use super::output::{print, print_json};
@@ -33,12 +33,9 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
         print_json(&json!({ "stage": name, "state": status.state, "reasons": status.reasons }));
         return Ok(0);
     }
-    let mut text = match status.reasons.len() {
-        0 => format!("{name} is fresh: its result for today's content is known\n"),
-        _ => format!("{name} is {}:\n", status.state.word()),
-    };
+    let mut text = format!("{}\n", headline(name, status.state, &status.reasons));
     for reason in &status.reasons {
-        text.push_str(&format!("  {}: {}\n", reason.kind.word(), tell(reason)));
+        text.push_str(&details(reason));
     }
     print(&text);
     Ok(0)

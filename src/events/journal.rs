@@ -1,14 +1,16 @@
-//! The journal of a run: its events but progress, as JSON lines in `cache/runs/<id>/journal.jsonl`.
+//! The journal of a run: its events but progress, as JSON lines in `cache/runs/<id>/journal.jsonl`. Each line also says when it
+//! was, `at` seconds after the run began.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Event, Sink};
 
 pub struct JournalWriter {
     file: BufWriter<File>,
+    begun: Instant,
 }
 
 impl JournalWriter {
@@ -20,6 +22,7 @@ impl JournalWriter {
         std::fs::create_dir_all(folder)?;
         Ok(JournalWriter {
             file: BufWriter::new(File::create(folder.join("journal.jsonl"))?),
+            begun: Instant::now(),
         })
     }
 }
@@ -29,9 +32,13 @@ impl Sink for JournalWriter {
         if matches!(event, Event::StageProgress { .. }) {
             return;
         }
+        let at = self.begun.elapsed().as_secs_f64();
         let written = serde_json::to_string(event)
             .map_err(std::io::Error::other)
-            .and_then(|line| writeln!(self.file, "{line}"))
+            .and_then(|line| {
+                let fields = line.strip_suffix('}').unwrap_or(&line);
+                writeln!(self.file, "{fields},\"at\":{at:.6}}}")
+            })
             // What others read while the run goes on; cached stages come in thousands and may wait.
             .and_then(|()| match event {
                 Event::StageFinished {
@@ -53,6 +60,31 @@ pub fn read_journal(folder: &Path) -> Vec<Event> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect()
+}
+
+/// Events of a run with the seconds after which they happened, as far as they can be read.
+pub fn read_timed_journal(folder: &Path) -> Vec<(f64, Event)> {
+    #[derive(serde::Deserialize)]
+    struct At {
+        #[serde(default)]
+        at: f64,
+    }
+    let text = std::fs::read(folder.join("journal.jsonl")).unwrap_or_default();
+    String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|line| {
+            let At { at } = serde_json::from_str(line).ok()?;
+            Some((at, serde_json::from_str(line).ok()?))
+        })
+        .collect()
+}
+
+/// A time as people and other programs write it, UTC: `2026-11-24T20:01:02Z`.
+pub fn utc(seconds: f64) -> String {
+    let seconds = seconds.max(0.0) as u64;
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// A name for a new run: the time in UTC, then what makes it unique. Names sort by time.
@@ -99,5 +131,6 @@ mod tests {
         assert_eq!(super::civil(0), (1970, 1, 1));
         assert_eq!(super::civil(19_782), (2024, 2, 29));
         assert_eq!(super::civil(20_781), (2026, 11, 24));
+        assert_eq!(super::utc(1_795_550_462.9), "2026-11-24T20:01:02Z");
     }
 }

@@ -2,14 +2,18 @@
 
 mod journal;
 mod json;
+mod live;
 mod terminal;
+mod trace;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-pub use journal::{new_run_id, read_journal, JournalWriter};
+pub use journal::{new_run_id, read_journal, read_timed_journal, utc, JournalWriter};
 pub use json::JsonLines;
+pub use live::{read_live, Live, Reached};
 pub use terminal::{Terminal, Verbosity};
+pub use trace::Trace;
 
 /// How a stage ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,11 @@ pub enum Event {
         /// `run`, `cached` or `maybe` (its inputs are not known yet).
         action: String,
         reason: Option<Json>,
+    },
+    /// Something that may go wrong with a stage, told before it starts.
+    StageWarning {
+        stage: String,
+        message: String,
     },
     StageStarted {
         stage: String,

@@ -179,6 +179,12 @@ impl Sink for Terminal {
                     ));
                 }
             }
+            Event::StageWarning { stage, message } => {
+                if self.verbosity > Verbosity::Quiet {
+                    let word = self.paint("33;1", "warning");
+                    self.line(&format!("{stage}: {word}: {message}"));
+                }
+            }
             Event::StageStarted { stage, .. } => self.started(stage),
             Event::StageProgress {
                 stage,

@@ -10,6 +10,7 @@ mod schedule;
 mod sources;
 pub mod supervise;
 mod tools;
+pub mod watch;
 mod work;
 mod wrapper;
 

@@ -66,10 +66,46 @@ impl Tokens {
         }
     }
 
+    /// Whether not even the smallest stage could start.
+    pub fn full(&self) -> bool {
+        self.running > 0 && self.cpu_used >= self.cpu
+    }
+
+    pub fn cpu(&self) -> usize {
+        self.cpu
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Threads that a stage is told to use.
     pub fn threads(&self, want: &Resources) -> usize {
         want.cpu.unwrap_or(1).min(self.cpu)
     }
+}
+
+/// Bytes of memory that this machine, or the control group that this process is in, has.
+pub fn machine_memory() -> Option<u64> {
+    let number = |path: &str| {
+        std::fs::read_to_string(path)
+            .ok()?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    };
+    let machine = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("MemTotal:"))?;
+            let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+            Some(kib * 1024)
+        });
+    let group = number("/sys/fs/cgroup/memory.max")
+        .or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    machine.into_iter().chain(group).min()
 }
 
 #[cfg(test)]

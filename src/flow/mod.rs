@@ -5,6 +5,7 @@ mod fault;
 pub mod profile;
 mod quantity;
 pub mod quote;
+pub mod sweep;
 pub mod template;
 pub mod yaml;
 

@@ -10,7 +10,7 @@ use petgraph::Direction;
 
 use crate::flow::{nearest, Fault, Flow, SourceKind, Span, StageId};
 
-pub use draw::{dot, json, mermaid, svg};
+pub use draw::{dot, json, mermaid, svg, svg_with, Look};
 
 /// The stages as nodes in the flow's order, an edge from each stage to each one that reads its outputs.
 #[derive(Debug, Clone)]

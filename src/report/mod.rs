@@ -1,7 +1,15 @@
 //! What is told about a flow and its cache. Reads, never writes.
 
+mod diff;
+mod junit;
+mod page;
 mod state;
 mod why;
+mod words;
 
-pub use state::{states, StageState, StageStatus};
-pub use why::{tell, Explainer};
+pub use diff::{results, Results, RunDifference, StageDifference};
+pub use junit::{Junit, LogTail};
+pub use page::{render, Page};
+pub use state::{running, states, Running, StageState, StageStatus};
+pub use why::Explainer;
+pub use words::{cause, details, headline, tell};

@@ -1,6 +1,7 @@
 //! Why a stage would run: the typed difference of today's pre-image and that of its last result, followed upstream to the
 //! file, parameter or tool at the root.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
@@ -16,15 +17,49 @@ pub struct Explainer<'a> {
     state: &'a State,
     plan: &'a Plan,
     known: HashMap<StageId, Vec<Reason>>,
+    /// Place of each stage in the graph's order.
+    position: Vec<usize>,
+    /// Why a stage's result of today is another one than that of a key.
+    roots: RefCell<HashMap<(StageId, ActionKey), Vec<Reason>>>,
+}
+
+/// One thing in which today's stage differs from an earlier result.
+enum Difference {
+    Root(Reason),
+    /// Another stage's output changed: the reasons for that are the reasons for this.
+    Output {
+        stage: StageId,
+        old: Option<ActionKey>,
+        via: String,
+        reason: Reason,
+    },
+}
+
+/// The earlier results of other stages that these differences lead to.
+fn leads_to(found: &[Difference]) -> impl Iterator<Item = (StageId, ActionKey)> + '_ {
+    found.iter().filter_map(|difference| match difference {
+        Difference::Output {
+            stage,
+            old: Some(old),
+            ..
+        } => Some((*stage, old.clone())),
+        _ => None,
+    })
 }
 
 impl<'a> Explainer<'a> {
     pub fn new(project: &'a Project, state: &'a State, plan: &'a Plan) -> Self {
+        let mut position = vec![0; project.flow.stages.len()];
+        for (place, id) in project.graph.order().iter().enumerate() {
+            position[id.0] = place;
+        }
         Explainer {
             project,
             state,
             plan,
             known: HashMap::new(),
+            position,
+            roots: RefCell::new(HashMap::new()),
         }
     }
 
@@ -104,7 +139,7 @@ impl<'a> Explainer<'a> {
                 .flatten(),
         };
         if let Some(resolved) = resolved {
-            reasons.extend(self.compare(id, good, old, &resolved, &mut HashSet::new()));
+            reasons.extend(self.compare(id, good, old, &resolved));
         }
     }
 
@@ -145,14 +180,75 @@ impl<'a> Explainer<'a> {
     }
 
     /// The difference of two pre-images of a stage, with changed outputs of other stages followed to their roots.
-    fn compare(
+    fn compare(&self, id: StageId, good: &Good, old: &Preimage, new: &Resolved) -> Vec<Reason> {
+        let found = self.differences(id, good, old, new);
+        self.follow(&found);
+        self.joined(found)
+    }
+
+    /// Learns the roots of all that these differences lead to. No recursion: a flow may be deep.
+    fn follow(&self, found: &[Difference]) {
+        let mut pending = Vec::new();
+        let mut seen = HashSet::new();
+        let mut stack: Vec<(StageId, ActionKey)> = leads_to(found).collect();
+        while let Some(pair) = stack.pop() {
+            if self.roots.borrow().contains_key(&pair) || !seen.insert(pair.clone()) {
+                continue;
+            }
+            let found = self.since(pair.0, &pair.1);
+            stack.extend(leads_to(&found));
+            pending.push((pair, found));
+        }
+        // Upstream first.
+        pending.sort_by_key(|((id, _), _)| self.position[id.0]);
+        for (pair, found) in pending {
+            let reasons = distinct(self.joined(found));
+            self.roots.borrow_mut().insert(pair, reasons);
+        }
+    }
+
+    /// Reasons, with the known roots of changed outputs in their place.
+    fn joined(&self, found: Vec<Difference>) -> Vec<Reason> {
+        let known = self.roots.borrow();
+        let mut reasons = Vec::new();
+        for difference in found {
+            let (stage, old, via, mut reason) = match difference {
+                Difference::Root(reason) => {
+                    reasons.push(reason);
+                    continue;
+                }
+                Difference::Output {
+                    stage,
+                    old,
+                    via,
+                    reason,
+                } => (stage, old, via, reason),
+            };
+            match old
+                .and_then(|old| known.get(&(stage, old)))
+                .filter(|roots| !roots.is_empty())
+            {
+                Some(roots) => reasons.extend(roots.iter().cloned().map(|mut root| {
+                    root.via.push(via.clone());
+                    root
+                })),
+                None => {
+                    reason.path = None;
+                    reason.via = vec![via];
+                    reasons.push(reason);
+                }
+            }
+        }
+        reasons
+    }
+
+    fn differences(
         &self,
         id: StageId,
         good: &Good,
         old: &Preimage,
         new: &Resolved,
-        seen: &mut HashSet<ActionKey>,
-    ) -> Vec<Reason> {
+    ) -> Vec<Difference> {
         let template_changed = good.template != new.template;
         let mut found = Vec::new();
         for mut reason in difference(old, &new.preimage) {
@@ -164,16 +260,16 @@ impl<'a> Explainer<'a> {
                     }
                     reason.old = template_json(good.template.as_deref());
                     reason.new = template_json(new.template.as_deref());
-                    found.push(reason);
+                    found.push(Difference::Root(reason));
                 }
                 ReasonKind::ParamChanged
                     if template_changed
                         && reason.subject.starts_with("flow.")
                         && (reason.old.is_null() || reason.new.is_null()) => {}
                 ReasonKind::InputChanged | ReasonKind::InputAdded | ReasonKind::InputRemoved => {
-                    self.input(id, good, new, reason, seen, &mut found);
+                    found.push(self.input(id, good, new, reason));
                 }
-                _ => found.push(reason),
+                _ => found.push(Difference::Root(reason)),
             }
         }
         if found.is_empty() && template_changed && *old != new.preimage {
@@ -181,20 +277,17 @@ impl<'a> Explainer<'a> {
                 template_json(good.template.as_deref()),
                 template_json(new.template.as_deref()),
             );
-            found.push(Reason::new(ReasonKind::CommandChanged, "run", old, new));
+            found.push(Difference::Root(Reason::new(
+                ReasonKind::CommandChanged,
+                "run",
+                old,
+                new,
+            )));
         }
         found
     }
 
-    fn input(
-        &self,
-        id: StageId,
-        good: &Good,
-        new: &Resolved,
-        mut reason: Reason,
-        seen: &mut HashSet<ActionKey>,
-        found: &mut Vec<Reason>,
-    ) {
+    fn input(&self, id: StageId, good: &Good, new: &Resolved, mut reason: Reason) -> Difference {
         let staged = reason.path.clone().unwrap_or_default();
         let part = new
             .staged
@@ -203,23 +296,15 @@ impl<'a> Explainer<'a> {
         match part.map(|part| &part.from) {
             Some(StagedFrom::Source(path)) => {
                 reason.path = Some(crate::store::show_path(path));
-                found.push(reason);
+                Difference::Root(reason)
             }
             Some(StagedFrom::Output { stage, output, .. }) => {
                 let via = format!("{}.{output}", self.project.flow.stage(*stage).name);
-                let roots = match good.upstream.get(&via) {
-                    Some(old) => self.roots(*stage, old, seen),
-                    None => Vec::new(),
-                };
-                if roots.is_empty() {
-                    reason.path = None;
-                    reason.via = vec![via];
-                    found.push(reason);
-                } else {
-                    found.extend(roots.into_iter().map(|mut root| {
-                        root.via.push(via.clone());
-                        root
-                    }));
+                Difference::Output {
+                    stage: *stage,
+                    old: good.upstream.get(&via).cloned(),
+                    via,
+                    reason,
                 }
             }
             // Gone from the flow: its path below the flow's folder is what it was staged under.
@@ -228,7 +313,7 @@ impl<'a> Explainer<'a> {
                 let inner = staged.strip_prefix(&prefix).unwrap_or(&staged).to_string();
                 let single = self.single_source(id, &reason.subject);
                 reason.path = Some(single.unwrap_or(inner));
-                found.push(reason);
+                Difference::Root(reason)
             }
         }
     }
@@ -244,11 +329,8 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// Why a stage's result is another one than that of the key `old`.
-    fn roots(&self, id: StageId, old: &ActionKey, seen: &mut HashSet<ActionKey>) -> Vec<Reason> {
-        if !seen.insert(old.clone()) {
-            return Vec::new();
-        }
+    /// In what a stage of today differs from its result of the key `old`.
+    fn since(&self, id: StageId, old: &ActionKey) -> Vec<Difference> {
         let Some(Verdict::Fresh { resolved, .. } | Verdict::Run { resolved }) = self.plan.get(&id)
         else {
             return Vec::new();
@@ -267,7 +349,7 @@ impl<'a> Explainer<'a> {
             template: resolved.template.clone(),
             upstream: resolved.upstream.clone(),
         });
-        self.compare(id, &good, &action.preimage, resolved, seen)
+        self.differences(id, &good, &action.preimage, resolved)
     }
 
     /// Reasons of stages upstream that will run.
@@ -340,52 +422,4 @@ fn distinct(reasons: Vec<Reason>) -> Vec<Reason> {
             ))
         })
         .collect()
-}
-
-/// A reason in words.
-pub fn tell(reason: &Reason) -> String {
-    let short = |value: &Json| match value {
-        Json::Null => "nothing".to_string(),
-        Json::String(text) if text.starts_with("b3:") => text.chars().take(15).collect(),
-        Json::String(text) if text.chars().count() > 100 => {
-            format!("{}…", text.chars().take(100).collect::<String>())
-        }
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let change = format!("{} → {}", short(&reason.old), short(&reason.new));
-    let path = reason
-        .path
-        .as_ref()
-        .map(|path| format!(" ({path})"))
-        .unwrap_or_default();
-    let subject = &reason.subject;
-    let text = match reason.kind {
-        ReasonKind::NeverRan if !reason.new.is_null() => {
-            format!("'{subject}' must be made again: {}", short(&reason.new))
-        }
-        ReasonKind::NeverRan => format!("'{subject}' never ran"),
-        ReasonKind::InputChanged => format!("input '{subject}'{path} changed: {change}"),
-        ReasonKind::InputAdded => format!("input '{subject}'{path} is new"),
-        ReasonKind::InputRemoved => format!("input '{subject}'{path} is gone"),
-        ReasonKind::ParamChanged => format!("parameter '{subject}' changed: {change}"),
-        ReasonKind::CommandChanged => format!("the command changed: {change}"),
-        ReasonKind::PluginChanged => format!("'{subject}'{path} changed: {change}"),
-        ReasonKind::ToolChanged if reason.new.is_null() => {
-            format!("the tool '{subject}' is missing")
-        }
-        ReasonKind::ToolChanged => format!("the tool '{subject}' changed: {change}"),
-        ReasonKind::EnvChanged => format!("variable '{subject}' changed: {change}"),
-        ReasonKind::OutputsChanged => format!("output '{subject}' changed: {change}"),
-        ReasonKind::Invalidated => format!("'{subject}' was invalidated"),
-        ReasonKind::FailedLastTime => {
-            format!("'{subject}' failed last time: {}", short(&reason.new))
-        }
-        ReasonKind::UpstreamWillRun => format!("'{subject}' will run before it"),
-    };
-    if reason.via.is_empty() || reason.kind == ReasonKind::UpstreamWillRun {
-        text
-    } else {
-        format!("{text}, via {}", reason.via.join(" → "))
-    }
 }

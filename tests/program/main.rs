@@ -2,8 +2,12 @@
 
 mod common;
 
+mod commands;
+
 mod crash;
+mod explain;
 mod faults;
+mod foreign;
 mod incremental;
 mod pages;
 mod programs;

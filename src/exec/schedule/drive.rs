@@ -1,22 +1,24 @@
 //! The deciding loop of a run: starts what can be started, takes what comes, ends what a signal ends.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::events::Event;
-use crate::flow::StageId;
+use crate::flow::{Resources, StageId};
 
 use super::super::attempt::{self, Attempt, Done};
 use super::super::child::{Progress, Stop};
-use super::super::resources::Tokens;
+use super::super::resources::{machine_memory, Tokens};
+use super::priority;
 use super::{Place, Run, RunError};
 
 impl Run<'_> {
     /// Starts what can be started, takes what comes, until nothing runs and nothing can be started.
     pub(super) async fn drive(&mut self, drive: &mut Drive) -> Result<(), RunError> {
-        let mut tokens = Tokens::new(self.options.jobs, &self.project.flow.limits);
+        let mut limits = self.project.flow.limits.clone();
+        limits.memory = limits.memory.or_else(machine_memory);
+        let mut tokens = Tokens::new(self.options.jobs, &limits);
         let (stop, stopped) = watch::channel(Stop::No);
         let (sender, mut receiver) = mpsc::unbounded_channel::<Message>();
         let mut signals = Signals::new().map_err(RunError::Runtime)?;
@@ -30,7 +32,7 @@ impl Run<'_> {
                     Some(Message::Progress { id, progress }) => self.told_progress(id, progress),
                     Some(Message::Done { id, done }) => {
                         drive.running -= 1;
-                        tokens.give_back(&self.project.flow.stage(id).resources);
+                        tokens.give_back(&self.wants(id));
                         self.done(id, *done)?;
                         self.write_state()?;
                     }
@@ -57,17 +59,14 @@ impl Run<'_> {
         sender: &mpsc::UnboundedSender<Message>,
         stopped: &watch::Receiver<Stop>,
     ) {
-        let mut held = VecDeque::new();
-        while let Some(id) = self.queue.pop_front() {
-            let want = self.project.flow.stage(id).resources.clone();
-            if self.stopping {
-                held.push_back(id);
-                continue;
-            }
-            if !tokens.fits(&want) {
-                held.push_back(id);
-                continue;
-            }
+        while !self.stopping && !tokens.full() {
+            let (project, past) = (self.project.clone(), &self.past);
+            let wants = |id| priority::wants(&project.flow.stage(id).resources, past.get(&id));
+            let Some(id) = self.queue.take(|id| tokens.fits(&wants(id))) else {
+                return;
+            };
+            let want = wants(id);
+            self.warn(id, tokens);
             let Some(resolved) = self.resolved.get(&id).cloned() else {
                 continue;
             };
@@ -101,7 +100,25 @@ impl Run<'_> {
                 });
             });
         }
-        self.queue = held;
+    }
+
+    /// The tokens of a stage; the same as long as the run goes on.
+    fn wants(&self, id: StageId) -> Resources {
+        let asked = &self.project.flow.stage(id).resources;
+        priority::wants(asked, self.past.get(&id))
+    }
+
+    /// Says before a stage starts that it asks for more than there is.
+    fn warn(&mut self, id: StageId, tokens: &Tokens) {
+        let asked = &self.project.flow.stage(id).resources;
+        let past = self.past.get(&id);
+        let told = priority::does_not_fit(asked, past, tokens.cpu(), tokens.limits());
+        if !told.is_empty() {
+            self.events.emit(&Event::StageWarning {
+                stage: self.name(id),
+                message: format!("{}; it runs alone", told.join(", ")),
+            });
+        }
     }
 
     fn told_progress(&mut self, id: StageId, progress: Progress) {

@@ -4,9 +4,10 @@
 //! runtime is started. All decisions are made in one place, by one thread; tasks only do one stage's work and report.
 
 mod drive;
+mod priority;
 mod twice;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +24,7 @@ use super::programs::Problem;
 use super::work::Failed;
 use super::Project;
 use drive::Drive;
+use priority::{Past, Queue};
 
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
@@ -84,7 +86,9 @@ struct Run<'a> {
     order: Vec<StageId>,
     places: HashMap<StageId, Place>,
     resolved: HashMap<StageId, Arc<Resolved>>,
-    queue: VecDeque<StageId>,
+    queue: Queue,
+    /// What past runs measured of the stages that are not settled yet.
+    past: HashMap<StageId, Past>,
     sharing: HashMap<ActionKey, Vec<StageId>>,
     lines: Vec<StateLine>,
     memo: Option<Memo>,
@@ -114,7 +118,8 @@ pub fn run(
         order: order.to_vec(),
         places: order.iter().map(|id| (*id, Place::Waiting)).collect(),
         resolved: HashMap::new(),
-        queue: VecDeque::new(),
+        queue: Queue::default(),
+        past: HashMap::new(),
         sharing: HashMap::new(),
         lines: Vec::new(),
         memo: None,
@@ -238,7 +243,7 @@ impl Run<'_> {
         }
         self.sharing.entry(resolved.key.clone()).or_default();
         self.places.insert(id, Place::Queued);
-        self.queue.push_back(id);
+        self.queue.push(id);
         Ok(())
     }
 
@@ -446,7 +451,32 @@ impl Run<'_> {
         Ok(self.state.append(lines)?)
     }
 
+    /// Looks up what past runs measured of all that may run now, and puts the queue in order by it.
+    fn prioritise(&mut self) {
+        let open: Vec<StageId> = self
+            .order
+            .iter()
+            .copied()
+            .filter(|id| !matches!(self.places.get(id), Some(Place::Finished { .. })))
+            .collect();
+        for id in &open {
+            let history = self.state.history(&self.project.flow.stage(*id).name);
+            let last = history.and_then(|history| history.last());
+            if let Some(action) = last.and_then(|good| self.project.store.action(&good.key)) {
+                let past = Past {
+                    seconds: action.measured.seconds,
+                    peak_memory_bytes: action.measured.peak_memory_bytes,
+                };
+                self.past.insert(*id, past);
+            }
+        }
+        let graph = &self.project.graph;
+        let ranks = priority::ranks(&open, |id| graph.downstream(id), &self.past);
+        self.queue.rank(ranks);
+    }
+
     fn execute_queue(&mut self) -> Result<(), RunError> {
+        self.prioritise();
         self.memo = Some(Memo::open(&self.project.store)?);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -535,7 +565,7 @@ impl Run<'_> {
             self.report.cached = self.report.cached.saturating_sub(1);
         }
         self.places.insert(id, Place::Queued);
-        self.queue.push_back(id);
+        self.queue.push(id);
     }
 
     /// Tells of every stage that was not reached.

@@ -51,6 +51,15 @@ pub fn check(root: &Arc<Node>, faults: &mut Vec<Fault>) -> Flow {
     checker.flow
 }
 
+/// A whole number that is not negative, `2.0` as well as `2`.
+fn whole(node: &Node) -> Option<u64> {
+    let value = node.to_json();
+    value.as_u64().or_else(|| {
+        let number = value.as_f64()?;
+        (number.fract() == 0.0 && (0.0..9e15).contains(&number)).then_some(number as u64)
+    })
+}
+
 struct Checker<'a> {
     faults: &'a mut Vec<Fault>,
     flow: Flow,
@@ -162,7 +171,7 @@ impl Checker<'_> {
     fn top(&mut self, root: &Arc<Node>) {
         let fields = self.fields(root, "the flow", &TOP_KEYS);
         if let Some((_, node)) = fields.get("version") {
-            if node.to_json() != 1 {
+            if node.to_json().as_f64() != Some(1.0) {
                 let shown = node.as_text().unwrap_or(node.describe()).to_string();
                 self.fault(
                     Fault::new(
@@ -276,7 +285,14 @@ impl Checker<'_> {
     }
 
     fn bytes(&mut self, node: &Node, what: &str) -> Option<u64> {
-        let bytes = node.as_text().and_then(parse_bytes);
+        // A plain number in any of YAML's spellings is bytes.
+        let bytes = match node.to_json() {
+            Json::Number(number) => number
+                .as_f64()
+                .filter(|bytes| (1.0..9e18).contains(bytes))
+                .map(|bytes| bytes as u64),
+            _ => node.as_text().and_then(parse_bytes),
+        };
         if bytes.is_none() {
             self.fault(
                 Fault::new(node.span, format!("{what} must be an amount of memory"))
@@ -289,7 +305,7 @@ impl Checker<'_> {
     fn licenses(&mut self, node: &Node) -> BTreeMap<String, u64> {
         let mut licenses = BTreeMap::new();
         for (key, node) in self.mapping(node, "'licenses'") {
-            match node.to_json().as_u64() {
+            match whole(node) {
                 Some(count) => {
                     licenses.insert(key.text.clone(), count);
                 }

@@ -377,7 +377,7 @@ impl Checker<'_> {
         let fields = self.fields(node, "'resources'", &["cpu", "memory", "licenses"]);
         let mut resources = Resources::default();
         if let Some((_, node)) = fields.get("cpu") {
-            match node.to_json().as_u64() {
+            match super::whole(node) {
                 Some(count @ 1..=100_000) => resources.cpu = Some(count as usize),
                 _ => {
                     let fault = Fault::new(

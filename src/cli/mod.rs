@@ -30,6 +30,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::events::Verbosity;
+use crate::exec::snapshot::Question;
 use crate::exec::{Overrides, Project};
 use crate::store::{Lock, LockError};
 
@@ -239,13 +240,31 @@ impl Global {
         }
     }
 
-    /// Reads the flow.
-    pub fn open(&self) -> Result<Project, CliError> {
-        let overrides = Overrides {
+    /// What the snapshot of a run with these targets is the answer to.
+    pub fn question(&self, words: &[String]) -> Option<Question> {
+        Question::new(&self.file, &self.overrides(), words)
+    }
+
+    /// The flow file's folder and the cache in it.
+    pub fn folders(&self) -> (PathBuf, PathBuf) {
+        let base = match self.file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let root = base.join("cache");
+        (base, root)
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
             profiles: self.profiles.clone(),
             settings: self.settings.clone(),
-        };
-        Ok(Project::open(&self.file, &overrides)?)
+        }
+    }
+
+    /// Reads the flow.
+    pub fn open(&self) -> Result<Project, CliError> {
+        Ok(Project::open(&self.file, &self.overrides())?)
     }
 }
 

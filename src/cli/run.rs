@@ -1,14 +1,16 @@
 //! `nanoflow run`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::events::{new_run_id, Event, Events, JournalWriter, JsonLines, Live, Terminal, Trace};
-use crate::exec::{self, plan, Project, RunOptions, Verdict};
+use crate::exec::snapshot::{self, Clean, Looked, Part, Question};
+use crate::exec::{self, plan, Project, RunError, RunOptions, Surroundings, Verdict};
 use crate::flow::StageId;
 use crate::report::{tell, Explainer, Junit, LogTail};
-use crate::store::{State, StoreError};
+use crate::store::{prepare, Lock, State, StoreError};
 
 use super::{lock, CliError, Global};
 
@@ -55,7 +57,22 @@ pub enum Executor {
     Local,
 }
 
+impl Args {
+    /// Nothing is wanted but that the targets are up to date.
+    fn plain(&self) -> bool {
+        let more = self.dry_run || self.force || self.twice || self.setup;
+        !more && self.trace.is_none() && self.junit.is_none()
+    }
+}
+
 pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
+    let question = global.question(&arguments.targets);
+    if let Some(question) = question.as_ref().filter(|_| arguments.plain()) {
+        if let Some(code) = glance(global, arguments, question)? {
+            return Ok(code);
+        }
+    }
+    tracing::debug!("snapshot: the long way");
     let project = Arc::new(global.open()?);
     let targets = project.targets(&arguments.targets)?;
     let order = project.graph.closure(&targets);
@@ -75,12 +92,17 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     } else {
         project
     };
-    let jobs = arguments.jobs.map_or_else(processors, usize::from);
+    let jobs = jobs(arguments);
+    // Reading and hashing keeps to the same number of processors as the stages do.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .build_global();
     let options = RunOptions {
         jobs,
         keep_going: arguments.keep_going,
         forced,
         twice: arguments.twice,
+        question,
         ..RunOptions::default()
     };
     let mut sinks = Events::default();
@@ -97,7 +119,7 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     bring(global, &project, &order, options, !arguments.no_wait, sinks)
 }
 
-fn unwritable(path: &std::path::Path, error: &std::io::Error) -> CliError {
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
     CliError::Usage(format!("{}: {error}", path.display()))
 }
 
@@ -120,6 +142,10 @@ fn upstream(project: &Project, order: &[StageId]) -> BTreeMap<String, Vec<String
         .collect()
 }
 
+fn jobs(arguments: &Args) -> usize {
+    arguments.jobs.map_or_else(processors, usize::from)
+}
+
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -135,10 +161,37 @@ pub fn bring(
 ) -> Result<u8, CliError> {
     let root = project.store.root().to_path_buf();
     let mut held = lock(&root, wait)?;
-    project.store.prepare()?;
+    prepare(&root)?;
     let mut state = State::load(&root);
-    let run = new_run_id(&project.store.runs());
-    let folder = project.store.runs().join(&run);
+    let run = begin(global, &root.join("runs"), &mut held, &mut events)?;
+    let options = RunOptions {
+        run,
+        command: command_line(),
+        ..options
+    };
+    let result = exec::run(project, &mut state, &mut events, order, &options);
+    project.store.stat.save();
+    project.tools.save();
+    held.tell(None);
+    Ok(result?.exit_code())
+}
+
+fn command_line() -> Vec<String> {
+    std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// A new run with its journal, and everything that shows it.
+fn begin(
+    global: &Global,
+    runs: &Path,
+    held: &mut Lock,
+    events: &mut Events,
+) -> Result<String, CliError> {
+    let run = new_run_id(runs);
+    let folder = runs.join(&run);
     let journal = JournalWriter::create(&folder).map_err(|error| StoreError::io(&folder, error))?;
     held.tell(Some(&run));
     if global.json {
@@ -152,17 +205,116 @@ pub fn bring(
     events.add(Terminal::new(verbosity, global.colored()));
     events.add(journal);
     events.add(Live::new(&folder));
+    Ok(run)
+}
+
+/// The run in which a look at the last one's snapshot shows that nothing or little changed; `None` if it does not tell, or if
+/// another process uses the cache.
+fn glance(global: &Global, arguments: &Args, question: &Question) -> Result<Option<u8>, CliError> {
+    let started = Instant::now();
+    let (base, root) = global.folders();
+    if !question.asked_before(&root) {
+        return Ok(None);
+    }
+    let Ok(held) = Lock::try_take(&root) else {
+        return Ok(None);
+    };
+    match snapshot::look(&base, &root, question, true) {
+        Looked::Clean(clean) => {
+            tracing::debug!("snapshot: nothing changed");
+            nothing_to_do(global, &clean, &root, held, started)
+        }
+        Looked::Changed(changed) => match changed.part() {
+            Some(part) => {
+                tracing::debug!("snapshot: little changed");
+                bring_part(global, arguments, part, &root, held)
+            }
+            None => Ok(None),
+        },
+        Looked::Unknown => Ok(None),
+    }
+}
+
+fn nothing_to_do(
+    global: &Global,
+    clean: &Clean,
+    root: &Path,
+    mut held: Lock,
+    started: Instant,
+) -> Result<Option<u8>, CliError> {
+    let Some(lines) = clean.lines() else {
+        return Ok(None);
+    };
+    prepare(root)?;
+    let mut events = Events::default();
+    let run = begin(global, &root.join("runs"), &mut held, &mut events)?;
+    events.emit(&Event::RunStarted {
+        run: run.clone(),
+        time: crate::events::now(),
+        stages: clean.stages,
+        command: command_line(),
+    });
+    events.emit_cached(&lines, clean.stages);
+    events.emit(&Event::RunFinished {
+        run,
+        executed: 0,
+        cached: clean.stages,
+        remote: 0,
+        failed: 0,
+        skipped: 0,
+        gates_failed: 0,
+        seconds: started.elapsed().as_secs_f64(),
+        exit: 0,
+    });
+    held.tell(None);
+    Ok(Some(0))
+}
+
+/// Brings the stages that can have changed up to date; all others are as they were.
+fn bring_part(
+    global: &Global,
+    arguments: &Args,
+    part: Part,
+    root: &Path,
+    mut held: Lock,
+) -> Result<Option<u8>, CliError> {
+    let Part {
+        project,
+        order,
+        given,
+        aside,
+        aside_count,
+        previous,
+    } = part;
+    // Faults are told with their place in the file, which the part does not know.
+    if project.check(&order).is_err() {
+        return Ok(None);
+    }
+    prepare(root)?;
+    let project = Arc::new(project);
+    let names = order.iter().map(|id| project.flow.stage(*id).name.as_str());
+    let mut state = State::load_for(root, &names.collect());
+    let mut events = Events::default();
+    let run = begin(global, &root.join("runs"), &mut held, &mut events)?;
     let options = RunOptions {
         run,
-        command: std::env::args().skip(1).collect(),
-        ..options
+        command: command_line(),
+        jobs: jobs(arguments),
+        keep_going: arguments.keep_going,
+        part: Some(Surroundings {
+            given,
+            count: aside_count,
+            lines: Arc::new(aside),
+            previous,
+        }),
+        ..RunOptions::default()
     };
-    let result = exec::run(project, &mut state, &mut events, order, &options);
-    project.store.stat.save();
-    project.tools.save();
-    state.compact();
+    let result = exec::run(&project, &mut state, &mut events, &order, &options);
     held.tell(None);
-    Ok(result?.exit_code())
+    match result {
+        Err(RunError::Around) => Ok(None),
+        result => Ok(Some(result?.exit_code())),
+    }
 }
 
 /// Tells what would run, by the same plan that a run follows.

@@ -51,6 +51,12 @@ impl Sink for JournalWriter {
             tracing::warn!("journal: {error}");
         }
     }
+
+    fn cached(&mut self, lines: &[u8], _count: usize) {
+        if let Err(error) = self.file.write_all(lines) {
+            tracing::warn!("journal: {error}");
+        }
+    }
 }
 
 /// Events of a run, as far as they can be read.

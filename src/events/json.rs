@@ -14,4 +14,9 @@ impl Sink for JsonLines {
             let _ = writeln!(out, "{line}").and_then(|()| out.flush());
         }
     }
+
+    fn cached(&mut self, lines: &[u8], _count: usize) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(lines).and_then(|()| out.flush());
+    }
 }

@@ -69,6 +69,9 @@ impl Live {
 }
 
 impl Sink for Live {
+    /// They never ran.
+    fn cached(&mut self, _lines: &[u8], _count: usize) {}
+
     fn event(&mut self, event: &Event) {
         match event {
             Event::StageProgress {

@@ -102,9 +102,25 @@ pub enum Event {
     },
 }
 
+/// Seconds since 1970.
+pub fn now() -> f64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
+}
+
 /// Something that shows or keeps events.
 pub trait Sink {
     fn event(&mut self, event: &Event);
+
+    /// `count` stages that were found in the cache, as the JSON lines of their events.
+    fn cached(&mut self, lines: &[u8], _count: usize) {
+        for line in lines.split(|byte| *byte == b'\n') {
+            if let Ok(event) = serde_json::from_slice::<Event>(line) {
+                self.event(&event);
+            }
+        }
+    }
 }
 
 /// Gives every event to every sink, in order.
@@ -120,6 +136,12 @@ impl Events {
     pub fn emit(&mut self, event: &Event) {
         for sink in &mut self.sinks {
             sink.event(event);
+        }
+    }
+    /// Tells of many cached stages in one go.
+    pub fn emit_cached(&mut self, lines: &[u8], count: usize) {
+        for sink in &mut self.sinks {
+            sink.cached(lines, count);
         }
     }
 }

@@ -154,6 +154,19 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Sink for Terminal {
+    fn cached(&mut self, lines: &[u8], count: usize) {
+        if let Some(whole) = &self.whole {
+            whole.inc(count as u64);
+        }
+        if self.verbosity > Verbosity::Normal {
+            for line in lines.split(|byte| *byte == b'\n') {
+                if let Ok(event) = serde_json::from_slice::<Event>(line) {
+                    self.event(&event);
+                }
+            }
+        }
+    }
+
     fn event(&mut self, event: &Event) {
         match event {
             Event::RunStarted { stages, .. } => {

@@ -7,7 +7,9 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::flow::StageId;
-use crate::store::{Action, Content, Kind, Measured, OutputRecord, Tree, TreeEntry};
+use crate::store::{
+    Action, Content, Fresh, Kind, Measured, OutputRecord, Tree, TreeEntry, Unsynced,
+};
 
 use super::child::{self, Progress, Start, Stop};
 use super::plan::Resolved;
@@ -28,11 +30,12 @@ pub struct Attempt {
 
 /// What came of a try.
 pub struct Done {
-    pub result: Result<Arc<Action>, Failed>,
+    /// A good result is in the store, whole but not recorded yet.
+    pub result: Result<Fresh, Failed>,
     pub seconds: f64,
 }
 
-/// Runs the stage and records its result.
+/// Runs the stage and keeps its result.
 pub async fn run(
     attempt: Attempt,
     stop: watch::Receiver<Stop>,
@@ -48,7 +51,7 @@ pub async fn run(
     let result = match result {
         Ok(measured) => {
             let (attempt, work) = (attempt.clone(), work.clone());
-            blocking(move || record(&attempt, &work, measured)).await
+            blocking(move || keep(&attempt, &work, measured)).await
         }
         Err(failed) => Err(failed),
     };
@@ -163,7 +166,8 @@ fn tell_failure(stage: &str, program: &str, ended: &Ended, work: &Path, log: &Pa
     }
 }
 
-fn record(attempt: &Attempt, work: &Path, measured: Measured) -> Result<Arc<Action>, Failed> {
+/// Moves what the stage made into the store.
+fn keep(attempt: &Attempt, work: &Path, measured: Measured) -> Result<Fresh, Failed> {
     let Attempt {
         project,
         id,
@@ -172,10 +176,11 @@ fn record(attempt: &Attempt, work: &Path, measured: Measured) -> Result<Arc<Acti
         ..
     } = attempt;
     let made = work::collect(project, *id, resolved, work)?;
-    let outputs = work::keep(project, &made)?;
+    let mut unsynced = Unsynced::default();
+    let outputs = work::keep(project, &made, &mut unsynced)?;
     let stage = &project.flow.stage(*id).name;
-    let log = work::keep_log(project, &log_path(project, run, stage))?;
-    let action = Action {
+    let log = work::keep_log(project, &log_path(project, run, stage), &mut unsynced)?;
+    let action = Arc::new(Action {
         key: resolved.key.clone(),
         stage: stage.clone(),
         run: run.clone(),
@@ -184,10 +189,8 @@ fn record(attempt: &Attempt, work: &Path, measured: Measured) -> Result<Arc<Acti
         measured,
         log,
         preimage: resolved.preimage.clone(),
-    };
-    let action = project.store.record(action)?;
-    work::drop_checkpoint(project, resolved);
-    Ok(action)
+    });
+    Ok(Fresh { action, unsynced })
 }
 
 /// Runs the stage again, keeps nothing, and tells where its outputs differ from the recorded ones.

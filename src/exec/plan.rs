@@ -76,6 +76,9 @@ pub fn plan(
     order: &[StageId],
     forced: &BTreeSet<StageId>,
 ) -> Plan {
+    project
+        .sources
+        .read_ahead(&project.flow, order, &project.store.stat);
     let mut plan = Plan::new();
     for id in order {
         let upstream = |from: StageId| match plan.get(&from) {

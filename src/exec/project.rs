@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::flow::{self, Fault, Flow, FlowFaults, Span, StageId};
 use crate::graph::{self, Graph};
-use crate::store::Store;
+use crate::store::{StatCache, Store};
 
 use super::programs::{self, Programs};
+use super::snapshot::folder_of;
 use super::sources::Sources;
 use super::tools::Tools;
 
@@ -122,6 +123,23 @@ impl Project {
         Ok(project)
     }
 
+    /// A part of a flow that was checked before. `None` if its folder is gone.
+    pub(super) fn part(file: &Path, flow: Flow, stat: StatCache) -> Option<Project> {
+        let dir = folder_of(file)?;
+        let store = Store::with(&dir, stat);
+        Some(Project {
+            programs: Programs::default(),
+            sources: Sources::new(&dir),
+            tools: Tools::new(store.root()),
+            file: file.display().to_string(),
+            graph: Graph::build(&flow).ok()?,
+            text: String::new(),
+            dir,
+            flow,
+            store,
+        })
+    }
+
     /// Tells of inputs and programs that these stages name and that do not exist, or do not fit.
     ///
     /// # Errors
@@ -137,6 +155,11 @@ impl Project {
         } else {
             Err(self.faults(faults))
         }
+    }
+
+    /// The flow file as it was read.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Faults with the file they are in.

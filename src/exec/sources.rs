@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rayon::prelude::*;
+
 use crate::flow::{may_suggest, Fault, Flow, Source, SourceKind, StageId, MOST_FAULTS};
-use crate::store::show_path;
+use crate::store::{show_path, StatCache};
 
 /// Files of one source, relative to the flow file, ordered.
 type Files = Arc<Vec<PathBuf>>;
@@ -42,6 +44,29 @@ impl Sources {
         files
     }
 
+    /// Reads on all processors what of these stages' sources must be read, before the plan asks for one after the other.
+    pub fn read_ahead(&self, flow: &Flow, stages: &[StageId], stat: &StatCache) {
+        let mut files = Vec::new();
+        let sources = stages.iter().flat_map(|id| flow.stage(*id).inputs.values());
+        for source in sources.flat_map(|input| &input.sources) {
+            for path in self
+                .files(&source.kind)
+                .iter()
+                .flat_map(|files| files.iter())
+            {
+                unread(stat, self.dir.join(path), &self.dir, &mut files);
+            }
+        }
+        files.sort();
+        files.dedup();
+        if files.len() > 1 {
+            files.par_iter().for_each(|path| {
+                // What cannot be read is told when the plan asks for it.
+                let _ = stat.digest(path);
+            });
+        }
+    }
+
     /// Tells of sources that name nothing.
     pub fn check(&self, flow: &Flow, id: StageId, faults: &mut Vec<Fault>) {
         let stage = flow.stage(id);
@@ -57,6 +82,23 @@ impl Sources {
                 }
                 faults.push(missing(&self.dir, flow, &stage.name, name, source));
             }
+        }
+    }
+}
+
+/// Adds the file, or the files below the folder, that the stat cache cannot tell the content of.
+fn unread(stat: &StatCache, path: PathBuf, base: &Path, files: &mut Vec<PathBuf>) {
+    let own = [base.join("cache"), base.join("artifacts")];
+    let mut queue = vec![path];
+    while let Some(path) = queue.pop() {
+        let Ok(found) = path.metadata() else { continue };
+        if found.is_file() && !stat.knows(&path, &found) {
+            files.push(path);
+        } else if found.is_dir() && !own.contains(&path) {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            let inside =
+                |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| !kind.is_symlink());
+            queue.extend(entries.filter(inside).map(|entry| entry.path()));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use crate::key::ToolIdentity;
-use crate::store::StatCache;
+use crate::store::{Digest, StatCache};
 
 /// A program that is not there, or too old.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,18 @@ pub struct Tools {
     file: PathBuf,
     versions: Mutex<Versions>,
     known: Mutex<BTreeMap<String, Result<ToolIdentity, Missing>>>,
+    /// Where the tools of the keys were found, and their digests.
+    places: Mutex<BTreeMap<String, (PathBuf, Digest)>>,
+}
+
+/// Where programs are looked for.
+pub(super) fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+}
+
+/// Where a program is on this path.
+pub(super) fn find_on(path: &OsString, program: &str) -> Option<PathBuf> {
+    which::which_in(program, Some(path), "/").ok()
 }
 
 #[derive(Default)]
@@ -44,10 +56,11 @@ struct Versions {
 impl Tools {
     pub fn new(root: &Path) -> Tools {
         Tools {
-            path: std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
+            path: search_path(),
             file: root.join("tools.json"),
             versions: Mutex::new(Versions::default()),
             known: Mutex::new(BTreeMap::new()),
+            places: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -58,7 +71,15 @@ impl Tools {
 
     /// Where a program is.
     pub fn find(&self, program: &str) -> Option<PathBuf> {
-        which::which_in(program, Some(&self.path), "/").ok()
+        find_on(&self.path, program)
+    }
+
+    /// Tools that keys were made with so far.
+    pub(super) fn places(&self) -> BTreeMap<String, (PathBuf, Digest)> {
+        self.places
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
     /// Version and digest of a program.
@@ -120,6 +141,10 @@ impl Tools {
         let (digest, _, _) = stat
             .digest(&path)
             .map_err(|error| missing(format!("{} cannot be read: {error}", path.display())))?;
+        self.places
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(program.to_string(), (path.clone(), digest));
         let version = self.version(&path, &digest.to_string(), version_command);
         if let Some(min) = min {
             if !version.is_empty() && older(&version, min) {

@@ -14,7 +14,7 @@ use crate::gate::{parse_metrics, Metrics};
 use crate::key::Runs;
 use crate::store::{
     decode_path, remove_all, Access, Content, Digest, Kind, OutputRecord, RestoreError, StatCache,
-    Store, StoreError, TreeEntry,
+    Store, StoreError, TreeEntry, Unsynced,
 };
 
 use super::plan::{command, render_words, scope, Resolved, Staged, StagedFrom};
@@ -196,7 +196,7 @@ fn seal(path: &Path) -> std::io::Result<()> {
 
 /// Content read anew, without the stat cache.
 fn fresh_content(path: &Path) -> Result<Content, String> {
-    let scratch = StatCache::load(Path::new(""));
+    let scratch = StatCache::of([]);
     crate::store::content_at(&scratch, path).map_err(|error| error.to_string())
 }
 
@@ -519,22 +519,30 @@ fn check_sources(project: &Project, id: StageId, resolved: &Resolved) -> Result<
 }
 
 /// Moves the outputs into the store.
-pub fn keep(project: &Project, made: &Made) -> Result<BTreeMap<String, OutputRecord>, Failed> {
+pub fn keep(
+    project: &Project,
+    made: &Made,
+    unsynced: &mut Unsynced,
+) -> Result<BTreeMap<String, OutputRecord>, Failed> {
     let mut records = BTreeMap::new();
     for (name, (path, content)) in &made.outputs {
         let plain = path.canonicalize().map_err(io(path))?;
-        records.insert(name.clone(), project.store.take(&plain, content)?);
+        records.insert(name.clone(), project.store.take(&plain, content, unsynced)?);
     }
     Ok(records)
 }
 
 /// Keeps the log of a good run.
-pub fn keep_log(project: &Project, log: &Path) -> Result<Option<Digest>, Failed> {
+pub fn keep_log(
+    project: &Project,
+    log: &Path,
+    unsynced: &mut Unsynced,
+) -> Result<Option<Digest>, Failed> {
     let bytes = std::fs::read(log).unwrap_or_default();
     if bytes.is_empty() {
         return Ok(None);
     }
-    Ok(Some(project.store.put_bytes(&bytes)?))
+    Ok(Some(project.store.put_bytes(&bytes, unsynced)?))
 }
 
 /// What a failed stage told of its failure, in `result.json`.

@@ -11,6 +11,12 @@ pub struct Span {
     pub length: u32,
 }
 
+impl Default for Span {
+    fn default() -> Span {
+        Span::START
+    }
+}
+
 impl Span {
     pub const START: Span = Span {
         line: 1,

@@ -19,11 +19,11 @@ pub use quantity::{parse_bytes, show_bytes};
 pub use template::Template;
 
 /// Position of a stage in [`Flow::stages`], which keeps the order of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StageId(pub usize);
 
-/// A flow whose names are all resolved.
-#[derive(Debug, Clone, Default)]
+/// A flow whose names are all resolved. Written down, its parts leave out where they stand in the file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Flow {
     pub name: Option<String>,
     pub params: BTreeMap<String, serde_json::Value>,
@@ -41,6 +41,18 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Everything but stages and other names for them.
+    pub fn clone_frame(&self) -> Flow {
+        Flow {
+            name: self.name.clone(),
+            params: self.params.clone(),
+            env: self.env.clone(),
+            env_volatile: self.env_volatile.clone(),
+            limits: self.limits.clone(),
+            plugins: self.plugins.clone(),
+            ..Flow::default()
+        }
+    }
     pub fn stage(&self, id: StageId) -> &Stage {
         &self.stages[id.0]
     }
@@ -59,18 +71,21 @@ impl Flow {
 }
 
 /// A program that speaks the stage protocol.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plugin {
     pub path: String,
+    #[serde(skip)]
     pub span: Span,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stage {
     pub name: String,
+    #[serde(skip)]
     pub span: Span,
     pub aliases: Vec<String>,
     pub body: Body,
+    #[serde(skip)]
     pub body_span: Span,
     /// With flow parameters put in where a value is a template.
     pub params: BTreeMap<String, serde_json::Value>,
@@ -85,7 +100,7 @@ pub struct Stage {
 }
 
 /// What a stage runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Body {
     /// A plugin that speaks the stage protocol.
     Uses(String),
@@ -97,21 +112,23 @@ pub enum Body {
     Argv(Vec<Template>),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Input {
     /// A list or a glob: the stage sees many paths, even if it is one today.
     pub many: bool,
     pub sources: Vec<Source>,
+    #[serde(skip)]
     pub span: Span,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Source {
     pub kind: SourceKind,
+    #[serde(skip)]
     pub span: Span,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceKind {
     /// A file or directory, relative to the flow file.
     Path(String),
@@ -123,23 +140,25 @@ pub enum SourceKind {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// Relative to the work directory, without a trailing slash.
     pub path: String,
     pub directory: bool,
     /// Content that is expected, `b3:` and 64 hexadecimal digits.
     pub digest: Option<String>,
+    #[serde(skip)]
     pub span: Span,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     pub metric: String,
     pub min: Option<f64>,
     pub max: Option<f64>,
     /// `on-fail: continue`: what depends on the stage runs nevertheless.
     pub continue_on_fail: bool,
+    #[serde(skip)]
     pub span: Span,
 }
 
@@ -153,14 +172,14 @@ pub struct Metric {
 
 pub type Metrics = BTreeMap<String, Metric>;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     pub cpu: Option<usize>,
     pub memory: Option<u64>,
     pub licenses: BTreeMap<String, u64>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     pub memory: Option<u64>,
     pub licenses: BTreeMap<String, u64>,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, Span};
 use super::quote::{self, Language};
@@ -36,7 +37,8 @@ fn environment() -> Environment<'static> {
 }
 
 /// Text that may hold `{{ … }}`, where it stands, and the names it uses.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Template {
     pub text: String,
     pub span: Span,
@@ -66,6 +68,19 @@ pub struct Paths {
 
 /// The words a template may begin a name with.
 pub const ROOTS: [&str; 5] = ["params", "flow", "inputs", "outputs", "resources"];
+
+impl TryFrom<String> for Template {
+    type Error = String;
+    fn try_from(text: String) -> Result<Template, String> {
+        Template::new(&text, Span::START).map_err(|fault| fault.message)
+    }
+}
+
+impl From<Template> for String {
+    fn from(template: Template) -> String {
+        template.text
+    }
+}
 
 impl Template {
     /// Reads a template.

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::flow::Metrics;
 use crate::key::{ActionKey, Preimage};
 
-use super::digest::{Digest, Kind};
-use super::{make_folder, make_way, sync_folder, Store, StoreError};
+use super::digest::{hash_bytes, Digest, Kind};
+use super::stat::{now_ns, Identity, Sighting};
+use super::sync::Unsynced;
+use super::{make_folder, make_way, Store, StoreError};
 
 /// One output as it lies in the object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,58 +83,102 @@ impl Store {
     }
 
     fn read_action(&self, key: &ActionKey) -> Option<Action> {
-        let text = std::fs::read_to_string(self.action_path(key)).ok()?;
-        decode(&text).filter(|action| action.key == *key)
+        let path = self.action_path(key);
+        let (identity, look_ns) = (Identity::of(&path.symlink_metadata().ok()?), now_ns());
+        let text = std::fs::read_to_string(&path).ok()?;
+        let action = decode(&text).filter(|action| action.key == *key)?;
+        let digest = hash_bytes(Kind::File, text.as_bytes());
+        self.stat.remember(&path, identity, look_ns, digest);
+        Some(action)
+    }
+
+    /// The last look at a whole action's file; it is read if it never was.
+    pub fn action_sighting(&self, key: &ActionKey) -> Option<Sighting> {
+        let path = self.action_path(key);
+        if let Some(sighting) = self.stat.sighting(&path) {
+            return Some(sighting);
+        }
+        self.read_action(key)?;
+        self.stat.sighting(&path)
     }
 
     /// Drops an action, so that its stage runs again.
     pub fn drop_action(&self, key: &ActionKey) {
-        let _ = std::fs::remove_file(self.action_path(key));
+        let path = self.action_path(key);
+        let _ = std::fs::remove_file(&path);
+        self.stat.forget(&path);
         self.actions
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .insert(key.clone(), None);
     }
 
-    /// Records a result. All its objects are in the store and synced before this.
+    /// Takes a result that this process made or found as known.
+    pub fn adopt(&self, action: &Arc<Action>) {
+        self.actions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(action.key.clone(), Some(action.clone()));
+    }
+
+    /// Records a result and waits until it is on the disk. All its objects are in the store and synced before this.
     ///
     /// # Errors
     /// The cache cannot be written.
     pub fn record(&self, action: Action) -> Result<Arc<Action>, StoreError> {
+        let action = Arc::new(action);
+        let mut unsynced = Unsynced::default();
+        self.write_action(&action, &mut unsynced)?;
+        self.sync(unsynced)?;
+        self.adopt(&action);
+        Ok(action)
+    }
+
+    pub(super) fn write_action(
+        &self,
+        action: &Action,
+        unsynced: &mut Unsynced,
+    ) -> Result<(), StoreError> {
         let path = self.action_path(&action.key);
-        let body = serde_json::to_string_pretty(&action)
+        let body = serde_json::to_string_pretty(action)
             .map_err(|error| StoreError::Other(error.to_string()))?;
         let text = format!(
             "{HEAD}{}{MIDDLE}{body}{TAIL}",
             blake3::hash(body.as_bytes()).to_hex()
         );
-        self.write_synced(&path, text.as_bytes())?;
-        let action = Arc::new(action);
-        let mut known = self
-            .actions
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        known.insert(action.key.clone(), Some(action.clone()));
-        Ok(action)
+        self.write_whole(&path, text.as_bytes(), 0o644)?;
+        self.stat
+            .wrote(&path, hash_bytes(Kind::File, text.as_bytes()));
+        unsynced.add(&path, None);
+        Ok(())
     }
 
-    /// Writes a whole file or none.
-    pub(super) fn write_synced(
+    /// Writes a whole file or none, as far as other processes see it.
+    pub(super) fn write_whole(
         &self,
         path: &std::path::Path,
         bytes: &[u8],
+        mode: u32,
     ) -> Result<(), StoreError> {
         use std::io::Write;
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
         let temporary = self.temporary();
         let folder = path.parent().unwrap_or(&self.root);
         let write = || -> std::io::Result<()> {
             make_folder(folder)?;
             make_way(path)?;
-            let mut file = std::fs::File::create(&temporary)?;
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(mode | 0o200)
+                .open(&temporary)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, path)?;
-            sync_folder(folder)
+            if mode & 0o200 == 0 {
+                file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+            }
+            std::fs::rename(&temporary, path)
         };
         write().map_err(|error| {
             let _ = std::fs::remove_file(&temporary);

@@ -1,10 +1,13 @@
 //! Content digests.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::parallel;
 
 /// What a digest was taken of. The kinds have separate digests for the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,13 +65,18 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// What separates the digests of kinds; plain files have none.
+pub(super) fn context(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::File => None,
+        Kind::Executable => Some("nanoflow 1 executable file"),
+        Kind::Directory => Some("nanoflow 1 directory listing"),
+    }
+}
+
 /// A hasher for content of this kind.
 pub fn hasher(kind: Kind) -> blake3::Hasher {
-    match kind {
-        Kind::File => blake3::Hasher::new(),
-        Kind::Executable => blake3::Hasher::new_derive_key("nanoflow 1 executable file"),
-        Kind::Directory => blake3::Hasher::new_derive_key("nanoflow 1 directory listing"),
-    }
+    context(kind).map_or_else(blake3::Hasher::new, blake3::Hasher::new_derive_key)
 }
 
 pub fn hash_bytes(kind: Kind, bytes: &[u8]) -> Digest {
@@ -80,7 +88,16 @@ pub fn hash_bytes(kind: Kind, bytes: &[u8]) -> Digest {
 /// Digest of a file's content as it is now.
 pub fn hash_file(kind: Kind, path: &Path) -> std::io::Result<Digest> {
     let mut file = std::fs::File::open(path)?;
+    let found = file.metadata()?;
+    if found.is_file() && found.len() >= parallel::LARGE {
+        return parallel::hash(kind, &file, found.len());
+    }
     copy_hashed(kind, &mut file, None)
+}
+
+thread_local! {
+    /// Small files come in thousands: each thread has one buffer for all of them.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Reads all of `from`, writes it to `to` if given, and returns the digest.
@@ -91,19 +108,21 @@ pub fn copy_hashed(
 ) -> std::io::Result<Digest> {
     use std::io::Write;
     let mut hasher = hasher(kind);
-    let mut buffer = vec![0u8; 128 << 10];
-    loop {
-        let count = match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let bytes = &buffer[..count];
-        hasher.update(bytes);
-        if let Some(file) = to.as_deref_mut() {
-            file.write_all(bytes)?;
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(128 << 10, 0);
+        loop {
+            let count = match from.read(buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let bytes = &buffer[..count];
+            hasher.update(bytes);
+            if let Some(file) = to.as_deref_mut() {
+                file.write_all(bytes)?;
+            }
         }
-    }
-    Ok(Digest(*hasher.finalize().as_bytes()))
+        Ok(Digest(*hasher.finalize().as_bytes()))
+    })
 }

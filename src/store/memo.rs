@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,39 +74,25 @@ impl Memo {
         if lost {
             for key in store.action_keys() {
                 if let Some(action) = store.action(&key) {
-                    memo.insert(store, &action);
+                    if let Some(bytes) = entry(store, &action) {
+                        let _ = memo.tree.insert(key.0.as_bytes(), bytes);
+                    }
                 }
             }
         }
         Ok(memo)
     }
 
-    /// Adds an action. A failure only costs time later, as the action file is asked then.
-    pub fn insert(&self, store: &Store, action: &Action) {
-        let file = file_of(store, &action.key);
-        let Action {
-            key: _,
-            stage,
-            run,
-            outputs,
-            metrics,
-            measured,
-            log,
-            preimage: _,
-        } = action.clone();
-        let entry = MemoEntry {
-            stage,
-            run,
-            outputs,
-            metrics,
-            measured,
-            log,
-            file,
-        };
-        if let Ok(bytes) = serde_json::to_vec(&entry) {
-            if let Err(error) = self.tree.insert(action.key.0.as_bytes(), bytes) {
-                tracing::warn!("memo: {error}");
+    /// Adds actions, all or none. A failure only costs time later, as the action files are asked then.
+    pub fn insert_all(&self, store: &Store, actions: &[Arc<Action>]) {
+        let mut batch = sled::Batch::default();
+        for action in actions {
+            if let Some(bytes) = entry(store, action) {
+                batch.insert(action.key.0.as_bytes(), bytes);
             }
+        }
+        if let Err(error) = self.tree.apply_batch(batch) {
+            tracing::warn!("memo: {error}");
         }
     }
 
@@ -141,4 +128,28 @@ impl Memo {
     pub fn flush(&self) {
         let _ = self.tree.flush();
     }
+}
+
+fn entry(store: &Store, action: &Action) -> Option<Vec<u8>> {
+    let file = file_of(store, &action.key);
+    let Action {
+        key: _,
+        stage,
+        run,
+        outputs,
+        metrics,
+        measured,
+        log,
+        preimage: _,
+    } = action.clone();
+    let entry = MemoEntry {
+        stage,
+        run,
+        outputs,
+        metrics,
+        measured,
+        log,
+        file,
+    };
+    serde_json::to_vec(&entry).ok()
 }

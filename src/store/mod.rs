@@ -11,8 +11,9 @@
 //! cache/tmp/, cache/work/     unfinished things, emptied by the next writer
 //! ```
 //!
-//! Order of writes: objects, synced, then the action, synced, then memo and state. Killed anywhere between two of these, the
-//! cache is whole; at worst something is made again.
+//! Order of writes: objects, synced, then the action, then state; once the action is synced, the memo. Results of stages that
+//! end about the same time are synced together. Killed anywhere between two of these, the cache is whole; at worst something
+//! is made again.
 
 mod actions;
 mod collect;
@@ -20,23 +21,26 @@ mod digest;
 mod lock;
 mod memo;
 mod objects;
+mod parallel;
 mod stat;
 mod state;
+mod sync;
 mod tree;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 pub use actions::{Action, Measured, OutputRecord};
 pub use collect::{collect_garbage, Collected};
-pub use digest::{hash_bytes, Digest, Kind};
+pub use digest::{hash_bytes, hash_file, Digest, Kind};
 pub use lock::{holder, Lock, LockError};
 pub use memo::Memo;
 pub use objects::{Access, ObjectFault, RestoreError};
-pub use stat::StatCache;
+pub use stat::{now_ns, Identity, Sighting, StatCache};
 pub use state::{Failure, Good, History, State, StateLine};
+pub use sync::{Fresh, Unsynced};
 pub use tree::{decode_path, encode_path, show_path, Content, Links, Tree, TreeEntry, TreeError};
 pub use verify::{verify, Damage, Verified};
 
@@ -70,43 +74,29 @@ pub struct Store {
     /// Whose base all relative paths of the stat cache are.
     base: PathBuf,
     actions: Mutex<HashMap<ActionKey, Option<std::sync::Arc<Action>>>>,
+    /// Objects that this process wrote and that are not on the disk yet.
+    unsynced: Mutex<HashSet<Digest>>,
     pub stat: StatCache,
 }
 
 impl Store {
     /// The store beside a flow file. Nothing is written and nothing needs to exist.
     pub fn at(base: &Path) -> Store {
+        let stat = StatCache::load(&base.join("cache").join("stat"));
+        Store::with(base, stat)
+    }
+
+    /// The same with another stat cache.
+    pub fn with(base: &Path, stat: StatCache) -> Store {
         let root = base.join("cache");
         Store {
-            stat: StatCache::load(&root.join("stat")),
+            stat,
             artifacts: base.join("artifacts"),
             base: base.to_path_buf(),
             root,
             actions: Mutex::new(HashMap::new()),
+            unsynced: Mutex::new(HashSet::new()),
         }
-    }
-
-    /// Makes the folders that a writer needs and empties those of unfinished things. The caller holds the lock.
-    ///
-    /// # Errors
-    /// The cache folder cannot be written.
-    pub fn prepare(&self) -> Result<(), StoreError> {
-        for folder in ["objects", "actions", "runs", "tmp", "work"] {
-            let path = self.root.join(folder);
-            make_folder(&path).map_err(|error| StoreError::io(&path, error))?;
-        }
-        for file in ["state", "stat", "tools.json"] {
-            let path = self.root.join(file);
-            make_way(&path).map_err(|error| StoreError::io(&path, error))?;
-        }
-        for folder in ["tmp", "work"] {
-            let path = self.root.join(folder);
-            let entries = std::fs::read_dir(&path).map_err(|error| StoreError::io(&path, error))?;
-            for entry in entries.flatten() {
-                remove_all(&entry.path()).map_err(|error| StoreError::io(entry.path(), error))?;
-            }
-        }
-        Ok(())
     }
 
     pub fn root(&self) -> &Path {
@@ -136,12 +126,49 @@ impl Store {
     }
 }
 
+/// Makes the folders that a writer needs in the cache at `root` and empties those of unfinished things. The caller holds
+/// the lock.
+///
+/// # Errors
+/// The cache folder cannot be written.
+pub fn prepare(root: &Path) -> Result<(), StoreError> {
+    for folder in ["objects", "actions", "runs", "tmp", "work"] {
+        let path = root.join(folder);
+        make_folder(&path).map_err(|error| StoreError::io(&path, error))?;
+    }
+    for file in ["state", "stat", "tools.json"] {
+        let path = root.join(file);
+        make_way(&path).map_err(|error| StoreError::io(&path, error))?;
+    }
+    for folder in ["tmp", "work"] {
+        let path = root.join(folder);
+        let entries = std::fs::read_dir(&path).map_err(|error| StoreError::io(&path, error))?;
+        for entry in entries.flatten() {
+            remove_all(&entry.path()).map_err(|error| StoreError::io(entry.path(), error))?;
+        }
+    }
+    Ok(())
+}
+
 /// Content of an output, with a stat cache of the caller's.
 ///
 /// # Errors
 /// It cannot be read or is no content.
 pub fn content_at(stat: &StatCache, path: &Path) -> Result<Content, TreeError> {
     tree::content(stat, path, Links::Inside, &[])
+}
+
+/// Content of a folder (or file), with a stat cache of the caller's; `skip` are folders that do not count.
+///
+/// # Errors
+/// It cannot be read or is no content.
+pub fn folder_content(
+    stat: &StatCache,
+    path: &Path,
+    links: Links,
+    skip: &[PathBuf],
+) -> Result<Content, TreeError> {
+    tree::content(stat, path, links, skip)
 }
 
 /// Removes a file or a whole folder, even one whose folders were made read-only; a missing one is fine.
@@ -194,9 +221,4 @@ pub(crate) fn make_way(path: &Path) -> std::io::Result<()> {
         return remove_all(path);
     }
     Ok(())
-}
-
-/// Makes a rename or a new file in this folder last.
-pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
-    std::fs::File::open(path)?.sync_all()
 }

@@ -5,11 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::digest::{copy_hashed, Digest, Kind};
+use super::sync::Unsynced;
 use super::tree::{decode_path, Content, Links, Tree, TreeEntry};
-use super::{
-    make_folder, make_way, remove_all, sync_folder, tree, OutputRecord, Store, StoreError,
-    TreeError,
-};
+use super::{make_folder, make_way, remove_all, tree, OutputRecord, Store, StoreError, TreeError};
 
 /// An object that is gone or is not what its name says.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -68,43 +66,33 @@ impl Store {
         tree::content(&self.stat, path, Links::Follow, &own)
     }
 
-    /// Moves content into the store: the files at `path` are given up. Synced when this returns.
+    /// Moves content into the store: the files at `path` are given up. It is whole for other processes when this returns, and
+    /// outlives a crash of the machine once what is added to `unsynced` is synced.
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn take(&self, path: &Path, content: &Content) -> Result<OutputRecord, StoreError> {
-        let mut folders = std::collections::BTreeSet::new();
+    pub fn take(
+        &self,
+        path: &Path,
+        content: &Content,
+        unsynced: &mut Unsynced,
+    ) -> Result<OutputRecord, StoreError> {
         match &content.tree {
-            None => self.take_file(path, content.digest, content.kind, true, &mut folders)?,
+            None => self.take_file(path, content.digest, content.kind, unsynced)?,
             Some(tree) => {
-                // With many files one sync of the whole file system is faster than one for each.
-                let each = tree.entries.len() <= 16;
                 for entry in &tree.entries {
                     if let Some((digest, kind)) = entry.file() {
-                        self.take_file(
-                            &path.join(decode_path(entry.path())),
-                            digest,
-                            kind,
-                            each,
-                            &mut folders,
-                        )?;
+                        let file = path.join(decode_path(entry.path()));
+                        self.take_file(&file, digest, kind, unsynced)?;
                     }
                 }
-                if !each {
-                    let folder = File::open(&self.root)
-                        .map_err(|error| StoreError::io(&self.root, error))?;
-                    rustix::fs::syncfs(&folder)
-                        .map_err(|error| StoreError::io(&self.root, error.into()))?;
-                }
-                let object = self.object_path(&content.digest);
-                if !self.is_object(&object, Kind::Directory, &content.digest) {
-                    self.write_synced(&object, &tree.to_bytes())?;
-                    let _ = std::fs::set_permissions(&object, Permissions::from_mode(0o444));
-                }
+                self.put(
+                    content.digest,
+                    Kind::Directory,
+                    || tree.to_bytes(),
+                    unsynced,
+                )?;
             }
-        }
-        for folder in folders {
-            sync_folder(&folder).map_err(|error| StoreError::io(&folder, error))?;
         }
         Ok(OutputRecord {
             digest: content.digest,
@@ -113,29 +101,35 @@ impl Store {
         })
     }
 
+    /// Whether the object is there; if this process put it there and has not synced it yet, whoever needs it syncs it too.
+    fn has(&self, object: &Path, digest: Digest, kind: Kind, unsynced: &mut Unsynced) -> bool {
+        if !self.is_object(object, kind, &digest) {
+            return false;
+        }
+        if self.unsynced_objects().contains(&digest) {
+            unsynced.add(object, Some(digest));
+        }
+        true
+    }
+
     fn take_file(
         &self,
         path: &Path,
         digest: Digest,
         kind: Kind,
-        sync: bool,
-        folders: &mut std::collections::BTreeSet<PathBuf>,
+        unsynced: &mut Unsynced,
     ) -> Result<(), StoreError> {
         let object = self.object_path(&digest);
-        if self.is_object(&object, kind, &digest) {
+        if self.has(&object, digest, kind, unsynced) {
             return Ok(());
         }
-        let folder = object.parent().unwrap_or(&self.root).to_path_buf();
         let mode = if kind == Kind::Executable {
             0o555
         } else {
             0o444
         };
         let store = || -> std::io::Result<()> {
-            if !folder.is_dir() {
-                make_folder(&folder)?;
-                sync_folder(&self.root.join("objects"))?;
-            }
+            make_folder(object.parent().unwrap_or(&self.root))?;
             let found = path.symlink_metadata()?;
             // A file that has another name somewhere could be changed under that name.
             let source = if found.is_file() && found.nlink() == 1 {
@@ -147,15 +141,13 @@ impl Store {
                 copy
             };
             std::fs::set_permissions(&source, Permissions::from_mode(mode))?;
-            if sync {
-                File::open(&source)?.sync_all()?;
-            }
             make_way(&object)?;
             std::fs::rename(&source, &object)
         };
         store().map_err(|error| StoreError::io(&object, error))?;
         self.stat.forget(path);
-        folders.insert(folder);
+        self.unsynced_objects().insert(digest);
+        unsynced.add(&object, Some(digest));
         Ok(())
     }
 
@@ -163,14 +155,27 @@ impl Store {
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+    pub fn put_bytes(&self, bytes: &[u8], unsynced: &mut Unsynced) -> Result<Digest, StoreError> {
         let digest = super::hash_bytes(Kind::File, bytes);
-        let object = self.object_path(&digest);
-        if !self.is_object(&object, Kind::File, &digest) {
-            self.write_synced(&object, bytes)?;
-            let _ = std::fs::set_permissions(&object, Permissions::from_mode(0o444));
-        }
+        self.put(digest, Kind::File, || bytes.to_vec(), unsynced)?;
         Ok(digest)
+    }
+
+    fn put(
+        &self,
+        digest: Digest,
+        kind: Kind,
+        bytes: impl FnOnce() -> Vec<u8>,
+        unsynced: &mut Unsynced,
+    ) -> Result<(), StoreError> {
+        let object = self.object_path(&digest);
+        if self.has(&object, digest, kind, unsynced) {
+            return Ok(());
+        }
+        self.write_whole(&object, &bytes(), 0o444)?;
+        self.unsynced_objects().insert(digest);
+        unsynced.add(&object, Some(digest));
+        Ok(())
     }
 
     fn is_object(&self, path: &Path, kind: Kind, digest: &Digest) -> bool {

@@ -17,25 +17,28 @@ const MAGIC: &[u8; 8] = b"nfstat01";
 const GRAIN_NS: i64 = 20_000_000;
 const COARSE_GRAIN_NS: i64 = 2_100_000_000;
 
+/// What the file system says of a file without reading it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub size: u64,
+    pub inode: u64,
+    pub mtime_ns: i64,
+    pub ctime_ns: i64,
+    pub executable: bool,
+}
+
+/// A file's content as it was found at one look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    size: u64,
-    inode: u64,
-    mtime_ns: i64,
-    ctime_ns: i64,
-    executable: bool,
+pub struct Sighting {
+    pub identity: Identity,
+    /// When the content was read, in nanoseconds since 1970.
+    pub look_ns: i64,
+    pub digest: Digest,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    identity: Identity,
-    /// When the content was read.
-    look_ns: i64,
-    digest: Digest,
-}
-
-impl Entry {
-    fn trusted(&self) -> bool {
+impl Sighting {
+    /// The racy-clean rule: whether a later change of the file must show in its identity.
+    pub fn trusted(&self) -> bool {
         let newest = self.identity.mtime_ns.max(self.identity.ctime_ns);
         let grain = if newest % 1_000_000_000 == 0 {
             COARSE_GRAIN_NS
@@ -48,7 +51,7 @@ impl Entry {
 
 #[derive(Default)]
 struct Table {
-    entries: HashMap<PathBuf, Entry>,
+    entries: HashMap<PathBuf, Sighting>,
     changed: bool,
 }
 
@@ -58,7 +61,8 @@ pub struct StatCache {
     table: Mutex<Table>,
 }
 
-fn now_ns() -> i64 {
+/// The clock that looks are dated by.
+pub fn now_ns() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {
@@ -66,19 +70,43 @@ fn now_ns() -> i64 {
         })
 }
 
-fn identity(found: &std::fs::Metadata) -> Identity {
-    Identity {
-        size: found.len(),
-        inode: found.ino(),
-        mtime_ns: found
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(found.mtime_nsec()),
-        ctime_ns: found
-            .ctime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(found.ctime_nsec()),
-        executable: found.mode() & 0o100 != 0,
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+impl Identity {
+    pub fn of(found: &std::fs::Metadata) -> Identity {
+        Identity {
+            size: found.len(),
+            inode: found.ino(),
+            mtime_ns: nanoseconds(found.mtime(), found.mtime_nsec()),
+            ctime_ns: nanoseconds(found.ctime(), found.ctime_nsec()),
+            executable: found.mode() & 0o100 != 0,
+        }
+    }
+
+    /// The same, from a bare system call.
+    #[allow(
+        clippy::useless_conversion,
+        clippy::unnecessary_cast,
+        clippy::cast_lossless
+    )]
+    pub fn of_stat(found: &rustix::fs::Stat) -> Identity {
+        Identity {
+            size: found.st_size as u64,
+            inode: found.st_ino as u64,
+            mtime_ns: nanoseconds(found.st_mtime as i64, found.st_mtime_nsec as i64),
+            ctime_ns: nanoseconds(found.st_ctime as i64, found.st_ctime_nsec as i64),
+            executable: found.st_mode & 0o100 != 0,
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        if self.executable {
+            Kind::Executable
+        } else {
+            Kind::File
+        }
     }
 }
 
@@ -98,6 +126,28 @@ impl StatCache {
         }
     }
 
+    /// A cache of these looks, in memory alone.
+    pub fn of(sightings: impl IntoIterator<Item = (PathBuf, Sighting)>) -> StatCache {
+        StatCache {
+            file: PathBuf::new(),
+            table: Mutex::new(Table {
+                entries: sightings.into_iter().collect(),
+                changed: false,
+            }),
+        }
+    }
+
+    /// Whether the content of the file that was found at this path is known without reading it.
+    pub fn knows(&self, path: &Path, found: &std::fs::Metadata) -> bool {
+        let entry = self.sighting(path);
+        entry.is_some_and(|entry| entry.identity == Identity::of(found) && entry.trusted())
+    }
+
+    /// The last look at a file, whatever happened to it since.
+    pub fn sighting(&self, path: &Path) -> Option<Sighting> {
+        self.table().entries.get(path).copied()
+    }
+
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
         self.table
             .lock()
@@ -109,13 +159,8 @@ impl StatCache {
     /// # Errors
     /// It cannot be read.
     pub fn digest(&self, path: &Path) -> std::io::Result<(Digest, Kind, u64)> {
-        let found = path.metadata()?;
-        let identity = identity(&found);
-        let kind = if identity.executable {
-            Kind::Executable
-        } else {
-            Kind::File
-        };
+        let identity = Identity::of(&path.metadata()?);
+        let kind = identity.kind();
         if let Some(entry) = self.table().entries.get(path) {
             if entry.identity == identity && entry.trusted() {
                 return Ok((entry.digest, kind, identity.size));
@@ -129,7 +174,7 @@ impl StatCache {
 
     /// Whether `path` still is the file whose content has this digest; damaged ones are found when anything about them changed.
     pub fn unchanged(&self, path: &Path, kind: Kind, digest: &Digest) -> std::io::Result<bool> {
-        let identity = identity(&path.symlink_metadata()?);
+        let identity = Identity::of(&path.symlink_metadata()?);
         if let Some(entry) = self.table().entries.get(path) {
             if entry.identity == identity && entry.trusted() {
                 return Ok(entry.digest == *digest);
@@ -141,12 +186,17 @@ impl StatCache {
         Ok(actual == *digest)
     }
 
-    fn remember(&self, path: &Path, identity: Identity, look_ns: i64, digest: Digest) {
+    /// Notes what was just written, without a look at it: it is read before it is trusted.
+    pub fn wrote(&self, path: &Path, digest: Digest) {
+        self.remember(path, Identity::default(), 0, digest);
+    }
+
+    pub(super) fn remember(&self, path: &Path, identity: Identity, look_ns: i64, digest: Digest) {
         let mut table = self.table();
         table.changed = true;
         table.entries.insert(
             path.to_path_buf(),
-            Entry {
+            Sighting {
                 identity,
                 look_ns,
                 digest,
@@ -165,7 +215,7 @@ impl StatCache {
     /// Writes the cache if anything changed. Losing it costs only time, so nothing is synced and no failure is told.
     pub fn save(&self) {
         let mut table = self.table();
-        if !table.changed {
+        if !table.changed || self.file.as_os_str().is_empty() {
             return;
         }
         table.changed = false;
@@ -180,7 +230,7 @@ impl StatCache {
     }
 }
 
-fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
+fn encode(entries: &HashMap<PathBuf, Sighting>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(entries.len() * 160 + 64);
     bytes.extend_from_slice(MAGIC);
     for (path, entry) in entries {
@@ -200,7 +250,7 @@ fn encode(entries: &HashMap<PathBuf, Entry>) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Entry>> {
+fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Sighting>> {
     let (content, check) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
     if blake3::hash(content).as_bytes() != check {
         return None;
@@ -223,7 +273,7 @@ fn decode(bytes: &[u8]) -> Option<HashMap<PathBuf, Entry>> {
         let path = PathBuf::from(std::ffi::OsString::from_vec(path.to_vec()));
         entries.insert(
             path,
-            Entry {
+            Sighting {
                 identity,
                 look_ns,
                 digest,

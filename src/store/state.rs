@@ -1,7 +1,7 @@
 //! What each stage did last: a log of JSON lines, read whole, compacted now and then. Losing it loses explanations and
 //! invalidations, never results.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::ActionKey;
 
-use super::StoreError;
+use super::{Digest, StoreError};
 
 /// Good results remembered for each stage, newest last.
 const KEPT: usize = 8;
@@ -65,20 +65,52 @@ pub struct State {
     path: PathBuf,
     stages: HashMap<String, History>,
     lines: usize,
+    /// Length and content of the log as it is known here; `None` if somebody else wrote to it meanwhile.
+    known: Option<(u64, blake3::Hasher)>,
+    /// Only some stages are known.
+    partial: bool,
+}
+
+/// The stage that a line is about; `None` if the line must be read to tell.
+fn named(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("\"stage\":\"")?;
+    let (name, _) = rest.split_once('"')?;
+    (!name.contains('\\')).then_some(name)
 }
 
 impl State {
     /// Reads the log; lines that cannot be read are left out.
     pub fn load(root: &Path) -> State {
+        State::read(root, |_| true)
+    }
+
+    /// Reads what the log says of these stages alone.
+    pub fn load_for(root: &Path, stages: &HashSet<&str>) -> State {
+        let mut state = State::read(root, |line| {
+            named(line).is_none_or(|name| stages.contains(name))
+        });
+        state.partial = true;
+        state
+    }
+
+    fn read(root: &Path, wanted: impl Fn(&str) -> bool) -> State {
         let path = root.join("state");
         let mut state = State {
             stages: HashMap::new(),
             lines: 0,
             path,
+            known: None,
+            partial: false,
         };
         let bytes = std::fs::read(&state.path).unwrap_or_default();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&bytes);
+        state.known = Some((bytes.len() as u64, hasher));
         for line in String::from_utf8_lossy(&bytes).lines() {
             state.lines += 1;
+            if !wanted(line) {
+                continue;
+            }
             if let Ok(line) = serde_json::from_str::<StateLine>(line) {
                 state.apply(line);
             }
@@ -111,6 +143,12 @@ impl State {
         self.stages.get(stage)
     }
 
+    /// Digest of the log, if it holds what is known here and nothing else.
+    pub fn digest(&self) -> Option<Digest> {
+        let (_, hasher) = self.known.as_ref()?;
+        Some(Digest(*hasher.finalize().as_bytes()))
+    }
+
     /// Adds lines to the log.
     ///
     /// # Errors
@@ -128,7 +166,8 @@ impl State {
         if text.is_empty() {
             return Ok(());
         }
-        let mut write = || -> std::io::Result<()> {
+        let known = self.known.take();
+        let mut write = || -> std::io::Result<u64> {
             if let Some(folder) = self.path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
@@ -143,9 +182,17 @@ impl State {
                     text.insert(0, '\n');
                 }
             }
-            file.write_all(text.as_bytes())
+            file.write_all(text.as_bytes())?;
+            Ok(length)
         };
-        write().map_err(|error| StoreError::io(&self.path, error))
+        let length = write().map_err(|error| StoreError::io(&self.path, error))?;
+        self.known = known
+            .filter(|(known, _)| *known == length)
+            .map(|(_, mut hasher)| {
+                hasher.update(text.as_bytes());
+                (length + text.len() as u64, hasher)
+            });
+        Ok(())
     }
 
     /// Opens the log for appending, locked against a compaction by another process.
@@ -174,10 +221,11 @@ impl State {
             .values()
             .map(|history| history.good.len() + 2)
             .sum();
-        if self.lines < 200 || self.lines < needed * 4 {
+        if self.partial || self.lines < 200 || self.lines < needed * 4 {
             return;
         }
         let Ok(locked) = self.open() else { return };
+        self.known = None;
         let fresh = State::load(self.path.parent().unwrap_or(Path::new(".")));
         let mut names: Vec<&String> = fresh.stages.keys().collect();
         names.sort();

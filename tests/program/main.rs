@@ -8,6 +8,7 @@ mod crash;
 mod explain;
 mod faults;
 mod foreign;
+mod glance;
 mod incremental;
 mod pages;
 mod programs;

@@ -10,6 +10,7 @@ use crate::flow::{Resources, StageId};
 use super::super::attempt::{self, Attempt, Done};
 use super::super::child::{Progress, Stop};
 use super::super::resources::{machine_memory, Tokens};
+use super::commit::Committer;
 use super::priority;
 use super::{Place, Run, RunError};
 
@@ -21,6 +22,11 @@ impl Run<'_> {
         let mut tokens = Tokens::new(self.options.jobs, &limits);
         let (stop, stopped) = watch::channel(Stop::No);
         let (sender, mut receiver) = mpsc::unbounded_channel::<Message>();
+        let committed = sender.clone();
+        let committer = Committer::start(self.project.clone(), move |count| {
+            let _ = committed.send(Message::Committed { count });
+        });
+        self.committer = Some(committer.map_err(RunError::Runtime)?);
         let mut signals = Signals::new().map_err(RunError::Runtime)?;
         loop {
             self.start_ready(drive, &mut tokens, &sender, &stopped);
@@ -34,6 +40,10 @@ impl Run<'_> {
                         drive.running -= 1;
                         tokens.give_back(&self.wants(id));
                         self.done(id, *done)?;
+                        self.write_state()?;
+                    }
+                    Some(Message::Committed { count }) => {
+                        self.committed(count);
                         self.write_state()?;
                     }
                     None => return Ok(()),
@@ -156,8 +166,18 @@ async fn at(deadline: Option<tokio::time::Instant>) {
 }
 
 enum Message {
-    Progress { id: StageId, progress: Progress },
-    Done { id: StageId, done: Box<Done> },
+    Progress {
+        id: StageId,
+        progress: Progress,
+    },
+    Done {
+        id: StageId,
+        done: Box<Done>,
+    },
+    /// So many more results are recorded.
+    Committed {
+        count: usize,
+    },
 }
 
 /// Signals that end a run.

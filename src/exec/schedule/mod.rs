@@ -3,11 +3,12 @@
 //! What can be settled from the cache is settled first, in order and without any task; only if something is left to execute a
 //! runtime is started. All decisions are made in one place, by one thread; tasks only do one stage's work and report.
 
+mod commit;
 mod drive;
 mod priority;
 mod twice;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,8 +22,10 @@ use crate::store::{Action, Failure, Good, Memo, RestoreError, State, StateLine, 
 use super::attempt::Done;
 use super::plan::{lookup, resolve, Resolved};
 use super::programs::Problem;
-use super::work::Failed;
+use super::snapshot::{self, Previous, Question, Settled};
+use super::work::{drop_checkpoint, Failed};
 use super::Project;
+use commit::Committer;
 use drive::Drive;
 use priority::{Past, Queue};
 
@@ -36,6 +39,21 @@ pub struct RunOptions {
     pub forced: BTreeSet<StageId>,
     /// Run every stage a second time and compare.
     pub twice: bool,
+    /// What was asked, so that the answer "nothing changed" can be given at a glance next time.
+    pub question: Option<Question>,
+    /// The stages are a part of a flow.
+    pub part: Option<Surroundings>,
+}
+
+/// What lies around the part of a flow that a run is about.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Results that the part reads.
+    pub given: Vec<(StageId, ActionKey)>,
+    /// Stages outside the part, all of them cached, and their events as JSON lines.
+    pub count: usize,
+    pub lines: Arc<Vec<u8>>,
+    pub previous: Arc<Previous>,
 }
 
 /// What a run came to.
@@ -61,6 +79,9 @@ pub enum RunError {
     Store(#[from] StoreError),
     #[error("the runtime cannot be started: {0}")]
     Runtime(std::io::Error),
+    /// Only of a part of a flow: what lies around it is not what it was said to be.
+    #[error("a result outside the part is damaged")]
+    Around,
 }
 
 /// Where one stage of the run stands.
@@ -91,7 +112,11 @@ struct Run<'a> {
     past: HashMap<StageId, Past>,
     sharing: HashMap<ActionKey, Vec<StageId>>,
     lines: Vec<StateLine>,
-    memo: Option<Memo>,
+    committer: Option<Committer>,
+    /// Results that the committer has, and what to note of their stages once they are recorded.
+    waiting: VecDeque<(StageId, Arc<Action>, Option<StateLine>)>,
+    /// Results recorded by this run.
+    recorded: Vec<Arc<Action>>,
     /// Stages made again because a result of theirs was damaged.
     remade: BTreeSet<StageId>,
     report: RunReport,
@@ -122,20 +147,26 @@ pub fn run(
         past: HashMap::new(),
         sharing: HashMap::new(),
         lines: Vec::new(),
-        memo: None,
+        committer: None,
+        waiting: VecDeque::new(),
+        recorded: Vec::new(),
         remade: BTreeSet::new(),
         report: RunReport::default(),
         stopping: false,
     };
-    let time = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64());
+    let time = crate::events::now();
     run.events.emit(&Event::RunStarted {
         run: options.run.clone(),
         time,
-        stages: order.len(),
+        stages: order.len() + options.part.as_ref().map_or(0, |part| part.count),
         command: options.command.clone(),
     });
+    if let Some(part) = &options.part {
+        run.take_given(part)?;
+    }
+    project
+        .sources
+        .read_ahead(&project.flow, order, &project.store.stat);
     for id in order {
         run.settle(*id)?;
     }
@@ -148,9 +179,9 @@ pub fn run(
         run.second_pass()?;
     }
     run.write_state()?;
-    if let Some(memo) = &run.memo {
-        memo.flush();
-    }
+    run.index()?;
+    run.state.compact();
+    run.keep_snapshot();
     let report = run.report.clone();
     run.events.emit(&Event::RunFinished {
         run: options.run.clone(),
@@ -181,6 +212,20 @@ impl RunReport {
 }
 
 impl Run<'_> {
+    fn take_given(&mut self, part: &Surroundings) -> Result<(), RunError> {
+        for (id, key) in &part.given {
+            let action = self.project.store.action(key).ok_or(RunError::Around)?;
+            let place = Place::Finished {
+                action: Some(action),
+                passes: true,
+            };
+            self.places.insert(*id, place);
+        }
+        self.events.emit_cached(&part.lines, part.count);
+        self.report.cached += part.count;
+        Ok(())
+    }
+
     fn name(&self, id: StageId) -> String {
         self.project.flow.stage(id).name.clone()
     }
@@ -225,13 +270,6 @@ impl Run<'_> {
         let again = invalidated || self.options.forced.contains(&id) || self.remade.contains(&id);
         self.resolved.insert(id, resolved.clone());
         if !again {
-            if let Some(action) = self
-                .memo
-                .as_ref()
-                .and_then(|memo| memo.get(&self.project.store, &resolved.preimage, &resolved.key))
-            {
-                self.project.store.know(action);
-            }
             if let Some(action) = lookup(self.project, self.state, id, &resolved) {
                 return self.found(id, &resolved, action);
             }
@@ -268,7 +306,8 @@ impl Run<'_> {
                 return Err(StoreError::io(path, source).into())
             }
         }
-        self.finish_good(id, resolved, action, Outcome::Cached, 0.0);
+        let line = self.finish_good(id, resolved, action, Outcome::Cached, 0.0);
+        self.lines.extend(line);
         Ok(())
     }
 
@@ -285,6 +324,7 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Tells of a good end and judges it. Returns what is to be noted once the result is recorded.
     fn finish_good(
         &mut self,
         id: StageId,
@@ -292,7 +332,7 @@ impl Run<'_> {
         action: Arc<Action>,
         outcome: Outcome,
         seconds: f64,
-    ) {
+    ) -> Option<StateLine> {
         let stage = self.project.flow.stage(id);
         match outcome {
             Outcome::Executed => self.report.executed += 1,
@@ -314,13 +354,13 @@ impl Run<'_> {
                 && !history.invalidated
                 && history.last().is_some_and(|last| *last == good)
         });
-        if !same {
+        let line = (!same).then(|| {
             self.drop_old_artifacts(id);
-            self.lines.push(StateLine::Good {
+            StateLine::Good {
                 stage: stage.name.clone(),
                 good,
-            });
-        }
+            }
+        });
         self.events.emit(&Event::StageFinished {
             stage: stage.name.clone(),
             outcome,
@@ -351,6 +391,7 @@ impl Run<'_> {
                 passes,
             },
         );
+        line
     }
 
     /// Removes what the stage's last result showed under names that are not declared any more.
@@ -477,13 +518,44 @@ impl Run<'_> {
 
     fn execute_queue(&mut self) -> Result<(), RunError> {
         self.prioritise();
-        self.memo = Some(Memo::open(&self.project.store)?);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(self.options.jobs.clamp(2, 64))
             .build()
             .map_err(RunError::Runtime)?;
-        runtime.block_on(self.drive(&mut Drive::default()))
+        let driven = runtime.block_on(self.drive(&mut Drive::default()));
+        if let Some(committer) = self.committer.take() {
+            committer.finish()?;
+            self.committed(self.waiting.len());
+        }
+        driven
+    }
+
+    /// So many of the waiting results are recorded now.
+    fn committed(&mut self, count: usize) {
+        for _ in 0..count.min(self.waiting.len()) {
+            let Some((id, action, line)) = self.waiting.pop_front() else {
+                return;
+            };
+            self.lines.extend(line);
+            if self.project.flow.stage(id).checkpoint {
+                if let Some(resolved) = self.resolved.get(&id) {
+                    drop_checkpoint(self.project, resolved);
+                }
+            }
+            self.recorded.push(action);
+        }
+    }
+
+    /// Adds what this run recorded to the memo.
+    fn index(&mut self) -> Result<(), RunError> {
+        if self.recorded.is_empty() {
+            return Ok(());
+        }
+        let memo = Memo::open(&self.project.store)?;
+        memo.insert_all(&self.project.store, &self.recorded);
+        memo.flush();
+        Ok(())
     }
 
     /// One stage's work is over: keeps what came of it and looks at what waited for it.
@@ -493,9 +565,11 @@ impl Run<'_> {
         };
         let sharing = self.sharing.remove(&resolved.key).unwrap_or_default();
         match done.result {
-            Ok(action) => {
-                if let Some(memo) = &self.memo {
-                    memo.insert(&self.project.store, &action);
+            Ok(fresh) => {
+                let action = fresh.action.clone();
+                self.project.store.adopt(&action);
+                if let Some(committer) = &self.committer {
+                    committer.give(fresh);
                 }
                 if let Err(error) = self.restore(id, &action) {
                     let failed = match error {
@@ -505,9 +579,20 @@ impl Run<'_> {
                         }
                     };
                     self.finish_failed(id, Some(resolved.key.clone()), failed, done.seconds);
+                    self.waiting.push_back((id, action, None));
                 } else {
-                    self.finish_good(id, &resolved, action, Outcome::Executed, done.seconds);
+                    let line = self.finish_good(
+                        id,
+                        &resolved,
+                        action.clone(),
+                        Outcome::Executed,
+                        done.seconds,
+                    );
+                    self.waiting.push_back((id, action, line));
                 }
+            }
+            Err(Failed::Damaged(from)) if !self.order.contains(&from) => {
+                return Err(RunError::Around);
             }
             Err(Failed::Damaged(from)) if self.remade.insert(from) => {
                 // Its result is gone: that stage runs again, then this one is looked at anew.
@@ -566,6 +651,41 @@ impl Run<'_> {
         }
         self.places.insert(id, Place::Queued);
         self.queue.push(id);
+    }
+
+    /// If every stage is fresh now, keeps what was seen on the way.
+    fn keep_snapshot(&self) {
+        let quiet = RunReport {
+            executed: self.report.executed,
+            cached: self.report.cached,
+            ..RunReport::default()
+        };
+        let settled: Vec<Settled<'_>> = self
+            .order
+            .iter()
+            .filter_map(|id| {
+                let Some(Place::Finished {
+                    action: Some(action),
+                    ..
+                }) = self.places.get(id)
+                else {
+                    return None;
+                };
+                Some(Settled {
+                    id: *id,
+                    resolved: self.resolved.get(id)?,
+                    action,
+                })
+            })
+            .collect();
+        if quiet != self.report || settled.len() != self.order.len() {
+            return;
+        }
+        if let Some(part) = &self.options.part {
+            snapshot::record_part(self.project, self.state, &part.previous, &settled);
+        } else if let Some(question) = &self.options.question {
+            snapshot::record(self.project, self.state, question, &settled);
+        }
     }
 
     /// Tells of every stage that was not reached.

@@ -1,0 +1,185 @@
+//! The table and the plot of `docs/performance.md`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::measure::Cost;
+
+/// One line of the table.
+pub struct Row {
+    what: String,
+    peer: &'static str,
+    /// CPU seconds or seconds.
+    unit: &'static str,
+    own: f64,
+    other: Option<f64>,
+    peak_bytes: u64,
+    goal: f64,
+}
+
+impl Row {
+    pub fn cpu(what: &str, peer: &'static str, own: Cost, other: Option<Cost>, goal: f64) -> Row {
+        Row {
+            what: what.to_string(),
+            peer,
+            unit: "CPU",
+            own: own.cpu_seconds,
+            other: other.map(|cost| cost.cpu_seconds),
+            peak_bytes: own.peak_bytes,
+            goal,
+        }
+    }
+
+    pub fn wall(what: &str, peer: &'static str, own: Cost, other: Option<Cost>, goal: f64) -> Row {
+        Row {
+            what: what.to_string(),
+            peer,
+            unit: "time",
+            own: own.wall_seconds,
+            other: other.map(|cost| cost.wall_seconds),
+            peak_bytes: own.peak_bytes,
+            goal,
+        }
+    }
+}
+
+/// `100,000`.
+pub fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+pub fn table(rows: &[Row]) -> String {
+    let mut out = String::from(
+        "| work | peer | measured | nanoflow | peer's | ratio | goal | peak memory |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    let milliseconds = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
+    for row in rows {
+        let (other, ratio) = match row.other {
+            Some(other) => (
+                milliseconds(other),
+                format!("{:.2}", row.own / other.max(1e-9)),
+            ),
+            None => ("not installed".to_string(), "–".to_string()),
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {other} | {ratio} | ≤ {:.2} | {:.0} MiB |",
+            row.what,
+            row.peer,
+            row.unit,
+            milliseconds(row.own),
+            row.goal,
+            row.peak_bytes as f64 / f64::from(1 << 20)
+        );
+    }
+    out
+}
+
+const BEGIN: &str = "<!-- table -->\n";
+const END: &str = "<!-- end of table -->\n";
+
+/// Puts the table into the page, and the plot beside it if all sizes were measured.
+pub fn write(table: &str, points: &[(usize, Cost, Option<Cost>)]) {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let page = docs.join("performance.md");
+    let text = std::fs::read_to_string(&page).expect("docs/performance.md");
+    let (before, rest) = text.split_once(BEGIN).expect("where the table begins");
+    let (_, after) = rest.split_once(END).expect("where the table ends");
+    std::fs::write(&page, format!("{before}{BEGIN}{table}{END}{after}")).expect("the page");
+    if points.len() == 3 {
+        std::fs::write(docs.join("pictures/null-build.svg"), plot(points)).expect("the plot");
+    }
+}
+
+const WIDTH: f64 = 640.0;
+const HEIGHT: f64 = 400.0;
+const LEFT: f64 = 70.0;
+const BOTTOM: f64 = 50.0;
+const MARGIN: f64 = 20.0;
+
+/// CPU time over the number of stages, both axes logarithmic.
+fn plot(points: &[(usize, Cost, Option<Cost>)]) -> String {
+    let across = |count: f64| LEFT + (count.log10() - 2.8) / 2.4 * (WIDTH - LEFT - MARGIN);
+    let up =
+        |seconds: f64| HEIGHT - BOTTOM - (seconds.log10() + 3.0) / 4.0 * (HEIGHT - BOTTOM - MARGIN);
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"13\">\n\
+         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
+    );
+    for (seconds, label) in [
+        (1e-3, "1 ms"),
+        (1e-2, "10 ms"),
+        (1e-1, "100 ms"),
+        (1.0, "1 s"),
+        (10.0, "10 s"),
+    ] {
+        let y = up(seconds);
+        let _ = writeln!(
+            out,
+            "<line x1=\"{LEFT}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+            WIDTH - MARGIN,
+            LEFT - 8.0,
+            y + 4.0
+        );
+    }
+    for count in [1_000, 10_000, 100_000] {
+        let x = across(f64::from(count));
+        let _ = writeln!(
+            out,
+            "<line x1=\"{x:.1}\" y1=\"{MARGIN}\" x2=\"{x:.1}\" y2=\"{:.1}\" stroke=\"#ddd\"/><text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            HEIGHT - BOTTOM,
+            HEIGHT - BOTTOM + 18.0,
+            thousands(count as usize)
+        );
+    }
+    let mut line = |name: &str, color: &str, values: Vec<(f64, f64)>, label_down: f64| {
+        let path: Vec<String> = values
+            .iter()
+            .map(|(count, seconds)| format!("{:.1},{:.1}", across(*count), up(*seconds)))
+            .collect();
+        let _ = writeln!(
+            out,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>",
+            path.join(" ")
+        );
+        for (count, seconds) in &values {
+            let _ = writeln!(
+                out,
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{color}\"/>",
+                across(*count),
+                up(*seconds)
+            );
+        }
+        if let Some((count, seconds)) = values.get(1) {
+            let _ = writeln!(
+                out,
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{color}\">{name}</text>",
+                across(*count) + 12.0,
+                up(*seconds) + label_down
+            );
+        }
+    };
+    let own = points.iter();
+    let own = own.map(|(count, own, _)| (*count as f64, own.cpu_seconds));
+    line("nanoflow", "#1a6fb5", own.collect(), 18.0);
+    let peers = points.iter();
+    let peers = peers.filter_map(|(count, _, peer)| Some((*count as f64, (*peer)?.cpu_seconds)));
+    line("ninja", "#c0562b", peers.collect(), -12.0);
+    let _ = writeln!(
+        out,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">stages</text>\n<text x=\"18\" y=\"{:.1}\" transform=\"rotate(-90 18 {:.1})\" text-anchor=\"middle\">CPU time, nothing to do</text>\n</svg>",
+        (LEFT + WIDTH - MARGIN) / 2.0,
+        HEIGHT - 10.0,
+        HEIGHT / 2.0,
+        HEIGHT / 2.0
+    );
+    out
+}

@@ -219,6 +219,32 @@ fn from_text_to_checked_layout() {
     );
 
     faults_in_the_layout_are_found(&flow);
+    another_design_takes_the_same_road(&flow);
+}
+
+/// The serial port of `examples/`, in the same folder and so with the same cells: simulated, laid out, checked.
+fn another_design_takes_the_same_road(flow: &Flow) {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/uart");
+    fs::copy(example.join("flow.yaml"), flow.path("uart.yaml")).expect("the example's flow");
+    copy_folder(&example.join("rtl"), &flow.path("rtl"));
+    copy_folder(&example.join("constraints"), &flow.path("constraints"));
+    let ran = flow.run(&["-f", "uart.yaml", "run"]);
+    assert_eq!(ran.code, 0, "{}", ran.messages);
+    assert!(!ran.executed.contains("liberty"), "{:?}", ran.executed);
+    let number = |stage: &str, name: &str| {
+        let shown = flow
+            .command(&["-f", "uart.yaml", "--json", "show", stage])
+            .output()
+            .expect("nanoflow runs");
+        let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+        shown["metrics"][name]["value"].as_f64()
+    };
+    assert_eq!(number("drc", "violations"), Some(0.0));
+    assert_eq!(number("lvs", "mismatches"), Some(0.0));
+    assert_eq!(number("route", "global_overflow"), Some(0.0));
+    let cells = number("finish", "cells").expect("cells");
+    assert!((200.0..500.0).contains(&cells), "{cells} cells");
+    assert!(flow.path("artifacts/route/congestion.svg").is_file());
 }
 
 /// A wire taken out of the routed DEF, and one that is shifted by 50 nm: `finish` passes both on, sign-off finds them.

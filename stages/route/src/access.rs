@@ -7,10 +7,10 @@ use nanoflow_layout::{Dbu, Orient, Point, Rect};
 use nanoflow_sdk::StageError;
 
 use crate::cells::CellLayer;
-use crate::check::Checker;
 use crate::field::Field;
 use crate::lattice::Node;
-use crate::problem::{Layer, Owner, Problem, Terminal};
+use crate::nearby::Nearby;
+use crate::problem::{Layer, Owner, Problem, Shape, Terminal};
 use crate::rules::WIRE_LAYERS;
 
 /// One way into a terminal.
@@ -84,17 +84,20 @@ struct Site {
 
 pub struct AccessFinder<'a, 'b> {
     problem: &'b Problem<'a>,
-    fixed: &'b Checker,
+    fixed: Nearby,
     places: HashMap<(usize, Orient, usize), Rc<Vec<Place>>>,
 }
 
 impl<'a, 'b> AccessFinder<'a, 'b> {
-    /// `fixed` holds all shapes that are there before routing.
+    /// `fixed` are all shapes that are there before routing.
     #[must_use]
-    pub fn new(problem: &'b Problem<'a>, fixed: &'b Checker) -> Self {
+    pub fn new(problem: &'b Problem<'a>, fixed: &[Shape]) -> Self {
+        // Contacts and their pads lie on these two.
+        let layers = [Layer::Metal(0), Layer::Cut(0)];
+        let on_them = fixed.iter().filter(|shape| layers.contains(&shape.layer));
         Self {
             problem,
-            fixed,
+            fixed: Nearby::new(problem.die, on_them),
             places: HashMap::new(),
         }
     }
@@ -270,29 +273,21 @@ impl<'a, 'b> AccessFinder<'a, 'b> {
     /// No foreign met1 nearer than its spacing, and none of one's own that is near without touching.
     fn metal_fits(&self, rect: Rect, net: Owner) -> bool {
         let space = self.problem.rules.metals[0].space;
-        self.fixed
-            .near(rect.grow(space))
-            .iter()
-            .map(|&k| &self.fixed.shapes[k as usize])
-            .all(|shape| {
-                let distance = rect.distance_squared(&shape.rect);
-                shape.layer != Layer::Metal(0)
-                    || distance >= i64::from(space).pow(2)
-                    || (shape.owner == net && distance == 0 && shape.rect.overlaps(&rect))
-            })
+        self.fixed.all(rect.grow(space), |shape| {
+            let distance = rect.distance_squared(&shape.rect);
+            shape.layer != Layer::Metal(0)
+                || distance >= i64::from(space).pow(2)
+                || (shape.owner == net && distance == 0 && shape.rect.overlaps(&rect))
+        })
     }
 
     fn cut_fits(&self, cut: Rect, net: Owner) -> bool {
         let space = self.problem.rules.cuts[0].space;
-        self.fixed
-            .near(cut.grow(space))
-            .iter()
-            .map(|&k| &self.fixed.shapes[k as usize])
-            .all(|shape| {
-                shape.layer != Layer::Cut(0)
-                    || cut.distance_squared(&shape.rect) >= i64::from(space).pow(2)
-                    || (shape.rect == cut && shape.owner == net)
-            })
+        self.fixed.all(cut.grow(space), |shape| {
+            shape.layer != Layer::Cut(0)
+                || cut.distance_squared(&shape.rect) >= i64::from(space).pow(2)
+                || (shape.rect == cut && shape.owner == net)
+        })
     }
 }
 

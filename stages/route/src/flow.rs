@@ -400,8 +400,6 @@ fn find_gates(
     fixed: &[Shape],
     nets: impl Iterator<Item = usize>,
 ) -> Result<Vec<Vec<Gate>>, StageError> {
-    let mut checker = Checker::new(Arc::clone(&problem.rules), problem.die);
-    fixed.iter().for_each(|shape| checker.add(*shape));
-    let mut finder = AccessFinder::new(problem, &checker);
+    let mut finder = AccessFinder::new(problem, fixed);
     nets.map(|net| finder.gates(field, net)).collect()
 }

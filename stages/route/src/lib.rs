@@ -15,6 +15,7 @@ mod field;
 mod flow;
 mod global;
 mod lattice;
+mod nearby;
 mod negotiate;
 mod output;
 mod patch;

@@ -21,10 +21,7 @@ pub fn energies(
     logic: &Logic,
     slews: &[f64],
 ) -> Result<Vec<Option<PinEnergy>>, LibertyError> {
-    let ends: Vec<f64> = match slews {
-        [first, .., last] => vec![*first, *last],
-        _ => slews.to_vec(),
-    };
+    let ends = ends(slews);
     let mut runs = Vec::new();
     let mut plans = Vec::new();
     for input in 0..logic.inputs.len() {
@@ -56,6 +53,14 @@ pub fn energies(
     }
     let whole = |energy: Option<PinEnergy>| energy.map(|energy| energy.at(slews));
     Ok(found.into_iter().map(whole).collect())
+}
+
+/// The shortest and the longest transition.
+pub fn ends(slews: &[f64]) -> Vec<f64> {
+    match slews {
+        [first, .., last] => vec![*first, *last],
+        _ => slews.to_vec(),
+    }
 }
 
 /// States of the other inputs, the moving one 0, in which no output depends on `input`.

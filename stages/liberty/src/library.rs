@@ -201,3 +201,53 @@ impl Cell {
         self.outputs.iter().map(|output| output.arcs.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arc(related: &str, sense: Sense, energy: f64) -> Arc {
+        let mut edge = Edge {
+            energy: Table::new(&[0.1], &[0.01]),
+            ..Edge::default()
+        };
+        edge.energy.set(0, 0, energy);
+        Arc {
+            related: related.into(),
+            sense,
+            rise: edge.clone(),
+            fall: edge,
+        }
+    }
+
+    #[test]
+    fn an_input_that_moves_an_output_both_ways_counts_once() {
+        let output = Output {
+            arcs: vec![
+                arc("A", Sense::Negative, 1.0),
+                arc("A", Sense::Positive, 2.0),
+                arc("B", Sense::Negative, 5.0),
+            ],
+            ..Output::default()
+        };
+        let found = output.energies();
+        let [a, b] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!((a.related.as_str(), b.related.as_str()), ("A", "B"));
+        assert_eq!((a.rise.values[0][0], b.rise.values[0][0]), (1.5, 5.0));
+        assert_eq!(a.input_rises, [None, None]);
+        assert_eq!(b.input_rises, [Some(false), Some(true)]);
+    }
+
+    #[test]
+    fn a_pins_energy_is_read_between_its_rows() {
+        let mut energy = PinEnergy::new(&[0.0, 1.0]);
+        energy.rise.add(1, 0, 4.0);
+        energy.fall.add(0, 0, 2.0);
+        let at = energy.at(&[0.0, 0.25, 1.0]);
+        assert_eq!(at.rise.values, [[0.0], [1.0], [4.0]]);
+        assert_eq!(at.read(false, 0.25), 1.5);
+        assert_eq!(at.either(None, 0.25), 1.25);
+    }
+}

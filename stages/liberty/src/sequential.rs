@@ -172,12 +172,12 @@ pub fn characterise(
     let axis = load_axis((MAX_TRANSITION - drive.0) / drive.1, load_count);
     let (arc, clock_capacitance, clock_energy) = arcs(bench, logic, &pins, slews, &axis, drive)?;
     let (mut inputs, mut before) = (Vec::new(), None);
-    let data_capacitances = data_capacitances(bench, logic, &pins)?;
+    let data_pins = data_pins(bench, logic, &pins, slews)?;
     for (number, name) in logic.inputs.iter().enumerate() {
         let found = pins
             .data
             .iter()
-            .zip(&data_capacitances)
+            .zip(&data_pins)
             .find(|((input, ..), _)| *input == number);
         let mut input = Input {
             name: name.clone(),
@@ -188,8 +188,10 @@ pub fn characterise(
                 (input.rise_capacitance, input.fall_capacitance) = clock_capacitance;
                 (input.is_clock, input.energy) = (true, Some(clock_energy.clone()));
             }
-            Some((data, (rise, fall))) => {
-                (input.rise_capacitance, input.fall_capacitance) = (*rise, *fall);
+            Some((data, pin)) => {
+                input.rise_capacitance = pin.rise_capacitance;
+                input.fall_capacitance = pin.fall_capacitance;
+                input.energy = Some(pin.energy.clone());
                 let found = constraints::measure(
                     bench,
                     logic,
@@ -363,33 +365,65 @@ fn arcs(
     Ok((arc, capacitances, energies))
 }
 
-/// Rise and fall capacitance of each data input, at low clock.
-fn data_capacitances(
+/// What a data input is to what drives it.
+struct DataPin {
+    rise_capacitance: f64,
+    fall_capacitance: f64,
+    energy: PinEnergy,
+}
+
+/// Capacitance of each data input at low clock, and its energy: the mean of low and high clock, measured at the shortest and the
+/// longest transition.
+fn data_pins(
     bench: &Bench,
     logic: &Logic,
     pins: &Pins,
-) -> Result<Vec<(f64, f64)>, LibertyError> {
+    slews: &[f64],
+) -> Result<Vec<DataPin>, LibertyError> {
     const SLEW: f64 = 0.3;
+    let ends = crate::hidden::ends(slews);
     let mut runs = Vec::new();
-    let mut events = Vec::new();
+    let mut plans = Vec::new();
     for data in &pins.data {
         let mut script = Script::new(logic, pins, *data, data.2);
+        // The state must be known, or it hangs between 0 and 1 where the simulation starts.
+        script.pulse();
         // From 0 up and down again, whether the input is inverted or not.
-        events.push((script.data(SLEW, !data.2), script.data(SLEW, data.2)));
+        let both = |script: &mut Script, slew: f64| {
+            (script.data(slew, !data.2), script.data(slew, data.2))
+        };
+        let edges = both(&mut script, SLEW);
+        let mut by_slew: Vec<(usize, (Event, Event))> = Vec::new();
+        for clock in [false, true] {
+            if clock {
+                script.clock(QUIET_SLEW, true, SETTLE);
+            }
+            for (row, slew) in ends.iter().enumerate() {
+                by_slew.push((row, both(&mut script, *slew)));
+            }
+        }
         runs.push(script.run(vec![MIN_LOAD]));
+        plans.push((data, edges, by_slew));
     }
     let waves = bench.simulate(&runs, Accuracy::Delays)?;
     let mut found = Vec::new();
-    for ((data, waves), (rise, fall)) in pins.data.iter().zip(&waves).zip(&events) {
-        let pin = logic
-            .inputs
-            .get(data.0)
-            .map(String::as_str)
-            .unwrap_or_default();
-        found.push((
-            capacitance(bench, waves, pin, rise)?,
-            capacitance(bench, waves, pin, fall)?,
-        ));
+    for (waves, (data, (rise, fall), by_slew)) in waves.iter().zip(&plans) {
+        let name = logic.inputs.get(data.0).map(String::as_str);
+        let name = name.unwrap_or_default();
+        let Vectors { time, supply } = vectors(bench, waves)?;
+        let half = |event: &Event| {
+            bench.corner.volts * integral(&time, &supply, event.start, event.end) / 2.0
+        };
+        let mut energy = PinEnergy::new(&ends);
+        for (row, (rise, fall)) in by_slew {
+            energy.rise.add(*row, 0, half(rise));
+            energy.fall.add(*row, 0, half(fall));
+        }
+        found.push(DataPin {
+            rise_capacitance: capacitance(bench, waves, name, rise)?,
+            fall_capacitance: capacitance(bench, waves, name, fall)?,
+            energy: energy.at(slews),
+        });
     }
     Ok(found)
 }

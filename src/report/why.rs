@@ -65,11 +65,22 @@ impl<'a> Explainer<'a> {
 
     /// Every reason for running the stage; none exactly if its result for today's content is there.
     pub fn reasons(&mut self, id: StageId) -> Vec<Reason> {
-        // Upstream first, so that a deep flow needs no deep stack.
-        for upstream in self.project.graph.closure(&[id]) {
-            if !self.known.contains_key(&upstream) {
-                let reasons = self.find(upstream);
-                self.known.insert(upstream, reasons);
+        if !self.known.contains_key(&id) {
+            let ready = |this: &Self| {
+                let mut upstream = this.project.graph.upstream(id);
+                upstream.all(|from| this.known.contains_key(&from))
+            };
+            // Upstream first, so that a deep flow needs no deep stack. Who asks for all stages in order has them already.
+            let order = if ready(self) {
+                vec![id]
+            } else {
+                self.project.graph.closure(&[id])
+            };
+            for upstream in order {
+                if !self.known.contains_key(&upstream) {
+                    let reasons = self.find(upstream);
+                    self.known.insert(upstream, reasons);
+                }
             }
         }
         self.known.get(&id).cloned().unwrap_or_default()

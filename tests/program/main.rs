@@ -10,6 +10,7 @@ mod faults;
 mod foreign;
 mod glance;
 mod incremental;
+mod output;
 mod pages;
 mod programs;
 mod quoting;

@@ -1,9 +1,10 @@
 //! Sign-off decks on small layouts: each rule fires on its fault and is silent on what just keeps it; LVS finds a short, an
 //! open, a swapped pin, exchanged labels and a cut supply, with a place, and matches what is right.
 //!
-//! Needs `klayout`; the layout of library cells also a PDK folder as stage `pdk` makes it (`NANOFLOW_TEST_PDK`). What is
-//! missing is said and skipped.
+//! Needs `klayout`; the comparisons also the library's cells, as `nanoflow run pdk` puts them into `artifacts/` or
+//! `NANOFLOW_TEST_PDK` names them. What is missing is said and skipped.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,15 +26,20 @@ fn klayout_is_there() -> bool {
     there
 }
 
-/// The PDK folder for tests.
+/// The output of stage `pdk`: `NANOFLOW_TEST_PDK`, or what a run of the flow left in `artifacts/`.
 fn pdk() -> Option<PathBuf> {
-    let folder = std::env::var_os("NANOFLOW_TEST_PDK")
-        .map(PathBuf::from)
-        .filter(|path| path.join("sky130_fd_sc_hd.gds").is_file());
-    if folder.is_none() {
-        eprintln!("skipped: NANOFLOW_TEST_PDK names no folder with sky130_fd_sc_hd.gds");
+    let places = [
+        std::env::var_os("NANOFLOW_TEST_PDK").map(PathBuf::from),
+        Some(root().join("artifacts/pdk/pdk")),
+    ];
+    let found = places
+        .into_iter()
+        .flatten()
+        .find(|place| place.join("sky130_fd_sc_hd.gds").is_file());
+    if found.is_none() {
+        eprintln!("skipped: nanoflow run pdk, or set NANOFLOW_TEST_PDK to the output of stage 'pdk'");
     }
-    folder
+    found
 }
 
 /// Runs a KLayout script in `folder` with its variables; gives what it wrote to standard error.
@@ -59,19 +65,20 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Runs the rule deck; gives its summary.
-fn check_rules(folder: &Path, name: &str) -> Value {
+/// Runs the rule deck on `sheet`.gds with further variables; gives its summary with every place.
+fn check_rules(folder: &Path, sheet: &str, more: &[(&str, &str)]) -> Value {
     let (gds, report, summary) = (
-        format!("{name}.gds"),
-        format!("{name}.lyrdb"),
-        format!("{name}.json"),
+        format!("{sheet}.gds"),
+        format!("{sheet}.lyrdb"),
+        format!("{sheet}.json"),
     );
-    let variables = [
+    let mut variables = vec![
         ("gds", gds.as_str()),
         ("report", &report),
         ("summary", &summary),
-        ("sections", "metal,frontend,taps,antenna"),
+        ("places", "1000000"),
     ];
+    variables.extend_from_slice(more);
     klayout(
         folder,
         &root().join("tool-wrappers/klayout/drc/drc.drc"),
@@ -80,7 +87,7 @@ fn check_rules(folder: &Path, name: &str) -> Value {
     json(&folder.join(&summary))
 }
 
-/// Rule and place of each violation that the summary lists.
+/// Rule and place of each violation.
 fn violations(summary: &Value) -> Vec<(String, f64, f64)> {
     let mut found = Vec::new();
     for rule in summary["rules"].as_array().expect("rules") {
@@ -96,58 +103,92 @@ fn violations(summary: &Value) -> Vec<(String, f64, f64)> {
     found
 }
 
+/// Every check of a summary, as rule and text, and how often it fired.
+fn checks(summary: &Value) -> BTreeMap<(String, String), u64> {
+    let mut found = BTreeMap::new();
+    for rule in summary["rules"].as_array().expect("rules") {
+        for check in rule["checks"].as_array().expect("checks") {
+            let text = |value: &Value| value.as_str().expect("a text").to_string();
+            let count = check["count"].as_u64().expect("a number");
+            let check = (text(&rule["rule"]), text(&check["text"]));
+            assert!(
+                found.insert(check.clone(), count).is_none(),
+                "{check:?} stands twice in the deck"
+            );
+        }
+    }
+    found
+}
+
+const WITHOUT_CELLS: (&str, &str) = ("sections", "metal,frontend,taps,antenna");
+
 #[test]
-fn every_rule_fires_on_its_fault_and_not_on_what_keeps_it() {
+fn every_check_of_the_deck_fires_on_its_fault_and_not_on_what_keeps_it() {
     if !klayout_is_there() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let out = folder.path().to_str().expect("UTF-8").to_string();
+    let (folder, out) = (folder.path(), folder.path().to_str().expect("UTF-8"));
     klayout(
-        folder.path(),
-        &root().join("tests/signoff/drc_cases.rb"),
-        &[("out", &out)],
+        folder,
+        &root().join("tests/signoff/drc/cases.rb"),
+        &[("out", out)],
     );
+    let rows = [("sections", "structure"), ("pdk", "pdk")];
+    let shapes_faulty = check_rules(folder, "shapes_faulty", &[WITHOUT_CELLS]);
+    let rows_faulty = check_rules(folder, "rows_faulty", &rows);
+    let shapes_fixed = check_rules(folder, "shapes_fixed", &[WITHOUT_CELLS]);
+    // All sections: what the deck checks of any layout.
+    let rows_fixed = check_rules(folder, "rows_fixed", &[("pdk", "pdk")]);
 
-    let fixed = check_rules(folder.path(), "fixed");
-    assert_eq!(
-        fixed["violations"],
-        0,
-        "layouts that keep every rule: {:?}",
-        violations(&fixed)
-    );
-
-    let faulty = violations(&check_rules(folder.path(), "faulty"));
-    let cases = std::fs::read_to_string(folder.path().join("cases.txt")).expect("cases.txt");
-    assert!(cases.lines().count() > 80);
-    for case in cases.lines() {
-        let words: Vec<&str> = case.split_whitespace().collect();
-        let bounds: Vec<f64> = words[1..5]
-            .iter()
-            .map(|word| word.parse().expect("a number"))
-            .collect();
-        let fired: Vec<&str> = faulty
-            .iter()
-            .filter(|(_, x, y)| {
-                (bounds[0]..=bounds[2]).contains(x) && (bounds[1]..=bounds[3]).contains(y)
-            })
-            .map(|(rule, _, _)| rule.as_str())
-            .collect();
-        assert!(
-            fired.contains(&words[0]),
-            "{} at {bounds:?}: only {fired:?} fired",
-            words[0]
-        );
-        let surplus: Vec<_> = fired
-            .iter()
-            .filter(|rule| **rule != words[0] && !words[5..].contains(rule))
-            .collect();
-        assert!(
-            surplus.is_empty(),
-            "{} at {bounds:?}: {surplus:?} fired too",
-            words[0]
+    for fixed in [&shapes_fixed, &rows_fixed] {
+        assert_eq!(
+            fixed["violations"],
+            0,
+            "layouts that keep every rule: {:?}",
+            violations(fixed)
         );
     }
+    let mut fired = checks(&shapes_faulty);
+    fired.extend(checks(&rows_faulty));
+    let deck = checks(&rows_fixed);
+    assert!(deck.len() > 150, "only {} checks", deck.len());
+    for check in deck.keys() {
+        let count = fired.get(check).copied().unwrap_or(0);
+        assert!(count > 0, "no tile has the fault that {check:?} looks for");
+    }
+    let cases = std::fs::read_to_string(folder.join("cases.txt")).expect("cases.txt");
+    let (shapes, rows) = (violations(&shapes_faulty), violations(&rows_faulty));
+    for case in cases.lines() {
+        let found = if case.starts_with("rows ") {
+            &rows
+        } else {
+            &shapes
+        };
+        judge_tile(case, found);
+    }
+}
+
+/// A line of `cases.txt`: the rule must fire on its tile, and nothing else but what the line allows.
+fn judge_tile(case: &str, violations: &[(String, f64, f64)]) {
+    let words: Vec<&str> = case.split_whitespace().collect();
+    let bounds: Vec<f64> = words[2..6]
+        .iter()
+        .map(|word| word.parse().expect("a number"))
+        .collect();
+    let fired: Vec<&str> = violations
+        .iter()
+        .filter(|(_, x, y)| {
+            (bounds[0]..=bounds[2]).contains(x) && (bounds[1]..=bounds[3]).contains(y)
+        })
+        .map(|(rule, _, _)| rule.as_str())
+        .collect();
+    assert!(fired.contains(&words[1]), "{case}: only {fired:?} fired");
+    let surplus: Vec<_> = fired
+        .iter()
+        .filter(|rule| **rule != words[1] && !words[6..].contains(rule))
+        .collect();
+    assert!(surplus.is_empty(), "{case}: {surplus:?} fired too");
 }
 
 /// Compares the small row of cells with its netlist, with a fault in it; gives the summary.

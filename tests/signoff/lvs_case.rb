@@ -3,7 +3,8 @@
 #   klayout -b -r lvs_case.rb -rd pdk=FOLDER -rd fault=none -rd out=FOLDER
 #
 # Writes top.gds and top.cdl. Faults: `open` (the wire's via is missing), `short` (the wire also lands on the NAND's output),
-# `swap` (the wire goes to the NAND's other input), `labels` (two port labels exchanged), `rail` (ground cut in two).
+# `swap` (the wire goes to the NAND's other input), `labels` (two port labels exchanged), `port` (the output's label lies on
+# metal of its own), `device` (a transistor is wider than the library's), `rail` (ground cut in two).
 
 PREFIX = "sky130_fd_sc_hd__"
 layout = RBA::Layout::new
@@ -60,9 +61,21 @@ label = lambda { |number, text, at| top.shapes(layer.call(number, 5)).insert(RBA
 first, second = $fault == "labels" ? %w[b a] : %w[a b]
 label.call(67, first, pin.call(inverter, "A"))
 label.call(67, second, pin.call(nand, free))
-label.call(67, "y", pin.call(nand, "Y"))
+if $fault == "port"
+  apart = RBA::Point::new(1000, 4000)
+  square.call(69, 20, apart, 160)
+  label.call(69, "y", apart)
+else
+  label.call(67, "y", pin.call(nand, "Y"))
+end
 label.call(68, "VGND", RBA::Point::new(230, 0))
 label.call(68, "VPWR", RBA::Point::new(230, 2720))
+if $fault == "device"
+  # The inverter's p-transistor, its diffusion 5 nm higher.
+  cell = inverter[0]
+  diffusion = cell.shapes(layer.call(65, 20)).each.max_by { |shape| shape.bbox.top }.bbox
+  cell.shapes(layer.call(65, 20)).insert(RBA::Box::new(diffusion.left, diffusion.top, diffusion.right, diffusion.top + 5))
+end
 if $fault == "rail"
   # A second row, upside down below the first one, would share the rail; a third tap far off does not.
   top.insert(RBA::CellInstArray::new(places[0][0].cell_index, RBA::Trans::new(x + 4600, 0)))

@@ -37,7 +37,9 @@ fn pdk() -> Option<PathBuf> {
         .flatten()
         .find(|place| place.join("sky130_fd_sc_hd.gds").is_file());
     if found.is_none() {
-        eprintln!("skipped: nanoflow run pdk, or set NANOFLOW_TEST_PDK to the output of stage 'pdk'");
+        eprintln!(
+            "skipped: nanoflow run pdk, or set NANOFLOW_TEST_PDK to the output of stage 'pdk'"
+        );
     }
     found
 }
@@ -189,6 +191,72 @@ fn judge_tile(case: &str, violations: &[(String, f64, f64)]) {
         .filter(|rule| **rule != words[1] && !words[6..].contains(rule))
         .collect();
     assert!(surplus.is_empty(), "{case}: {surplus:?} fired too");
+}
+
+/// Where a rule stands, by the beginning of its name. The first that fits counts.
+const SOURCES: &[(&str, &str)] = &[
+    ("antenna.", "antenna: table Ie, S8P"),
+    (
+        "structure.",
+        "none: the library's cells are used unchanged, in filled rows on their site grid",
+    ),
+    (
+        "LU.",
+        "none in the tables: latch-up, as the rule files for Magic that the PDK ships have it",
+    ),
+    ("m5.7", "none for met5: as m1.7"),
+    ("m3.7", "periphery: m3, there for the copper flow"),
+    ("m4.7", "periphery: m4, there for the copper flow"),
+    ("x.", "periphery: x (all layers)"),
+    ("nsd.", "periphery: n/psd"),
+    ("psd.", "periphery: n/psd"),
+];
+
+fn source(rule: &str) -> String {
+    match SOURCES.iter().find(|(prefix, _)| rule.starts_with(prefix)) {
+        Some((_, source)) => (*source).to_string(),
+        None => format!("periphery: {}", rule.split('.').next().expect("a table")),
+    }
+}
+
+/// `docs/drc-rules.md` as it must be.
+fn rules_page(summary: &Value) -> String {
+    let mut page = String::from(
+        "# What DRC checks\n\nMade from the rule deck by a test (`NANOFLOW_UPDATE_PAGES=1 cargo test --release --test signoff page`).\n\n\
+         Names and values are those of the public SkyWater PDK documents: `docs/rules/periphery` has one table for each layer, \
+         `docs/rules/antenna` those of the antenna ratios; the aluminium flow's columns count. Lengths are in micrometres, areas in \
+         square micrometres. Where a rule of the tables is told in several checks, or a check is stricter, the text says what is looked \
+         for. For every check a test draws a layout that breaks it and one that just keeps it.\n\n\
+         | rule | what is a violation | source |\n|---|---|---|\n",
+    );
+    for ((rule, text), _) in checks(summary) {
+        page.push_str(&format!("| {rule} | {text} | {} |\n", source(&rule)));
+    }
+    page
+}
+
+#[test]
+fn the_page_of_rules_is_true() {
+    if !klayout_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (folder, out) = (folder.path(), folder.path().to_str().expect("UTF-8"));
+    klayout(
+        folder,
+        &root().join("tests/signoff/drc/cases.rb"),
+        &[("out", out)],
+    );
+    let page = rules_page(&check_rules(folder, "rows_fixed", &[("pdk", "pdk")]));
+    let path = root().join("docs/drc-rules.md");
+    if std::env::var_os("NANOFLOW_UPDATE_PAGES").is_some() {
+        std::fs::write(&path, &page).expect("page");
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap_or_default(),
+        page,
+        "NANOFLOW_UPDATE_PAGES=1 writes it anew"
+    );
 }
 
 /// Draws the small row of cells with a fault in it, and its netlist.

@@ -78,6 +78,74 @@ impl<'a> Detail<'a> {
         (Point::new(self.left(cell), row.y), orient)
     }
 
+    #[must_use]
+    pub fn stretches(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Cells of a stretch from left to right.
+    #[must_use]
+    pub fn cells_of(&self, stretch: usize) -> &[u32] {
+        &self.order[stretch]
+    }
+
+    /// Whether no site is left between two cells.
+    #[must_use]
+    pub fn abut(&self, left: usize, right: usize) -> bool {
+        self.left(left) + self.problem.cells[left].width >= self.left(right)
+    }
+
+    /// Mirrors a cell, whatever that does to its nets.
+    pub fn mirror(&mut self, cell: usize) {
+        self.flipped[cell] = !self.flipped[cell];
+        self.touch(&[cell as u32]);
+        self.commit();
+    }
+
+    /// Opens a site between places `index` and `index + 1` of a stretch: the cells up to the nearest free site move by one.
+    /// Where no site is free, cells give up the room kept around them. False if there is none either.
+    pub fn open_site(&mut self, stretch: usize, index: usize) -> bool {
+        let free = |detail: &Self, before, after| {
+            let (low, high) = detail.room(stretch, before, after);
+            high > low
+        };
+        let last = self.order[stretch].len() - 1;
+        let right = (index + 1..=last).find(|&place| free(self, Some(place), Some(place + 1)));
+        let left = (0..=index)
+            .rev()
+            .find(|&place| free(self, place.checked_sub(1), Some(place)));
+        let (places, step) = match (left, right) {
+            (None, None) => return self.give_up_room(stretch) && self.open_site(stretch, index),
+            (None, Some(right)) => (index + 1..=right, 1),
+            (Some(left), Some(right)) if right - index <= index - left + 1 => {
+                (index + 1..=right, 1)
+            }
+            (Some(left), _) => (left..=index, -1),
+        };
+        let moved = self.order[stretch][places].to_vec();
+        for &cell in &moved {
+            self.legal.site[cell as usize] += step;
+        }
+        self.touch(&moved);
+        self.commit();
+        true
+    }
+
+    /// Cells of a stretch take no more sites than they cover; none moves. False if none had more.
+    fn give_up_room(&mut self, stretch: usize) -> bool {
+        let mut given = false;
+        for index in 0..self.order[stretch].len() {
+            let cell = self.order[stretch][index] as usize;
+            let left = self.left(cell);
+            let own = (self.problem.cells[cell].width + self.problem.site_width - 1)
+                / self.problem.site_width;
+            given |= self.legal.sites[cell] > own;
+            self.legal.sites[cell] = own;
+            self.legal.site[cell] = (left - self.problem.core.x0) / self.problem.site_width;
+        }
+        given
+    }
+
     /// The cell's left edge: in the middle of the sites it takes.
     fn left(&self, cell: usize) -> i32 {
         let own = self.problem.cells[cell].width / self.problem.site_width;

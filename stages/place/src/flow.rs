@@ -10,6 +10,7 @@ use nanoflow_sdk::StageError;
 use crate::buffers::{Bufferer, Limits};
 use crate::detail::Detail;
 use crate::global::{self, GlobalParams, Positions};
+use crate::neighbours::{self, Neighbours};
 use crate::problem::Problem;
 use crate::room::{inflate, peaks, Demand};
 use crate::{fault, legal, ports, scan, Params};
@@ -21,6 +22,8 @@ pub struct Outcome {
     pub utilization: f64,
     pub cells: usize,
     pub buffers: usize,
+    /// Cells mirrored or moved because of what stands beside them.
+    pub separated: usize,
     pub scan_length_um: f64,
     pub peak_pins: f64,
     pub peak_wire: f64,
@@ -31,7 +34,7 @@ const MAX_REACH: f64 = 250.0;
 /// Most sites that are added to a cell for room.
 const MOST_SITES: i32 = 6;
 
-/// Places a design with rows. `tell(percent, note)` reports progress.
+/// Places a design with rows; cells that `neighbours` says clash do not abut. `tell(percent, note)` reports progress.
 ///
 /// # Errors
 /// When a cell is unknown, or the cells do not fit into the rows.
@@ -39,6 +42,7 @@ pub fn place(
     design: &mut Design,
     tech: &Tech,
     library: &Library,
+    neighbours: &Neighbours,
     params: Params,
     tell: &mut dyn FnMut(u64, &str),
 ) -> Result<Outcome, StageError> {
@@ -88,6 +92,16 @@ pub fn place(
             &format!("half-perimeter {:.0} um", length as f64 * 1e-3),
         )
     });
+    let name = |cell: usize| -> &str { &design.components[problem.cells[cell].component].cell };
+    let separated = neighbours::separate(&mut detail, neighbours, &name).map_err(|clash| {
+        let name = |cell: usize| &design.components[problem.cells[cell].component].name;
+        StageError::design(format!(
+            "components '{}' and '{}' must not abut (npc.2), and their row has no free site to put between them",
+            name(clash.left),
+            name(clash.right)
+        ))
+        .hint("lower 'utilization' of the stage floorplan")
+    })?;
     detail
         .check()
         .map_err(|text| StageError::internal(format!("detailed placement: {text}")))?;
@@ -105,6 +119,7 @@ pub fn place(
         utilization: problem.cell_area() / problem.free_area(),
         cells: problem.cells.len(),
         buffers,
+        separated,
         scan_length_um: scan_length,
         peak_pins,
         peak_wire,

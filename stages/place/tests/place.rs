@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nanoflow_layout::def::{Design, Terminal};
 use nanoflow_layout::lef::Tech;
 use nanoflow_layout::testing;
+use nanoflow_stage_place::neighbours::Neighbours;
 use nanoflow_stage_place::problem::Problem;
 use nanoflow_stage_place::{place, Outcome, Params};
 
@@ -113,6 +114,7 @@ fn run(fixture: &Fixture, design: &mut Design, params: Params) -> Outcome {
         design,
         &fixture.tech,
         &fixture.library,
+        &Neighbours::default(),
         params,
         &mut |_, _| {},
     )
@@ -265,6 +267,55 @@ fn the_same_design_gives_the_same_bytes_and_beats_chance() {
     );
 }
 
+/// Pairs of cells of this kind whose left sides abut.
+fn left_sides_that_abut(fixture: &Fixture, design: &Design, kind: &str) -> usize {
+    use nanoflow_layout::Orient;
+    let width = fixture.tech.cell(kind).unwrap().width;
+    let places: BTreeMap<(i32, i32), bool> = design
+        .components
+        .iter()
+        .filter(|component| component.cell == kind)
+        .map(|component| component.placement.unwrap())
+        .map(|placement| {
+            let mirrored = matches!(placement.orient, Orient::FN | Orient::S);
+            ((placement.at.y, placement.at.x), mirrored)
+        })
+        .collect();
+    places
+        .iter()
+        .filter(|((y, x), mirrored)| **mirrored && places.get(&(*y, x + width)) == Some(&false))
+        .count()
+}
+
+#[test]
+fn cells_that_clash_do_not_abut() {
+    let fixture = fixture();
+    let start = design(&fixture, 30, 300);
+    let kind = "sky130_fd_sc_hd__nand2_1";
+    let mut neighbours = Neighbours::default();
+    let npc = [(100, 800), (100, 1200), (300, 1200), (300, 800)];
+    neighbours.add(
+        kind,
+        fixture.tech.cell(kind).unwrap().width,
+        &npc.map(|(x, y)| nanoflow_layout::Point::new(x, y)),
+    );
+    let (mut free, mut apart) = (start.clone(), start);
+    run(&fixture, &mut free, Params::default());
+    let before = left_sides_that_abut(&fixture, &free, kind);
+    assert!(before > 0, "nothing to keep apart");
+    let outcome = place(
+        &mut apart,
+        &fixture.tech,
+        &fixture.library,
+        &neighbours,
+        Params::default(),
+        &mut |_, _| {},
+    )
+    .unwrap();
+    assert!(outcome.separated > 0);
+    assert_eq!(left_sides_that_abut(&fixture, &apart, kind), 0);
+}
+
 #[test]
 fn what_does_not_fit_is_said() {
     let fixture = fixture();
@@ -274,6 +325,7 @@ fn what_does_not_fit_is_said() {
         &mut design,
         &fixture.tech,
         &fixture.library,
+        &Neighbours::default(),
         Params::default(),
         &mut |_, _| {},
     )

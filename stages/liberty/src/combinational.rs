@@ -187,15 +187,37 @@ fn see(
         let word = if rising { "rise" } else { "fall" };
         LibertyError::cell(bench.cell, format!("'{output}' does not {word} after '{input}' in simulation, though its function says so"))
     })?;
-    // A timing tool adds CV²/2 for each edge of each net; what is left is the cell's own.
-    let moving = moving(logic, path) as f64;
-    let loads = (load + (moving - 1.0) * MIN_LOAD) * volts * volts / 2.0;
-    let energy = (volts * integral(&time, &supply, event.start, event.end) - loads) / moving;
+    let charges = [load, MIN_LOAD].map(|load| load * volts * volts);
+    let total = volts * integral(&time, &supply, event.start, event.end);
     Ok(Seen {
         delay: transition.at - event.middle,
         slew: transition.slew,
-        energy,
+        energy: energy(logic, path, event.rising, charges, total),
     })
+}
+
+/// What a library says of an edge of one output for which the supply gave `total` and whose load takes
+/// `charge` (CV²) to rise, those of other outputs `least`, pJ.
+///
+/// The supply charges the loads of all outputs that rise, this one's and the others' of the smallest size; what is left is the cell's
+/// own, in equal parts for each output that moves. A timing tool adds CV²/2 for either edge of a net, where the supply gives all of
+/// it to the rising one and nothing to the falling.
+fn energy(
+    logic: &Logic,
+    path: Path,
+    input_rises: bool,
+    [charge, least]: [f64; 2],
+    total: f64,
+) -> f64 {
+    let (before, after) = match input_rises {
+        true => (path.state, path.state | 1 << path.input),
+        false => (path.state | 1 << path.input, path.state),
+    };
+    let rises = |output: usize| !value(logic, output, before) && value(logic, output, after);
+    let others = (0..logic.outputs.len()).filter(|output| *output != path.output && rises(*output));
+    let own_charge = if rises(path.output) { charge } else { 0.0 };
+    let drawn = own_charge + others.count() as f64 * least;
+    (total - drawn) / moving(logic, path) as f64 + own_charge - charge / 2.0
 }
 
 /// Linear fit of an output's transition over load, for one path and direction.
@@ -456,4 +478,50 @@ pub fn capacitance(
         .collect();
     let charge = integral(&time, &current, event.start, event.middle);
     Ok((charge / (bench.corner.volts / 2.0)).abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF_ADDER: &str =
+        "module ha (COUT, SUM, A, B);\n output COUT; output SUM; input A; input B;\n \
+                              and a (COUT, A, B);\n xor x (SUM, A, B);\nendmodule\n";
+
+    #[test]
+    fn loads_of_all_outputs_are_taken_off_once() {
+        let logic = crate::logic::read(HALF_ADDER, "ha").unwrap();
+        let (own, least) = (0.01, 0.002);
+        // With B = 1 both outputs follow A, in opposite directions.
+        let path = |output: usize, sense: Sense| Path {
+            input: 0,
+            output,
+            sense,
+            state: 0b10,
+        };
+        for charge in [0.002, 0.5] {
+            let charges = [charge, least];
+            let carry = path(0, Sense::Positive);
+            let sum = path(1, Sense::Negative);
+            // COUT rises and SUM falls: the supply charges COUT's load alone.
+            let found = energy(&logic, carry, true, charges, charge + 2.0 * own);
+            assert!((found - own - charge / 2.0).abs() < 1e-12, "{found}");
+            let found = energy(&logic, sum, true, charges, least + 2.0 * own);
+            assert!((found - own + charge / 2.0).abs() < 1e-12, "{found}");
+            // And back: SUM's alone.
+            let found = energy(&logic, carry, false, charges, least + 2.0 * own);
+            assert!((found - own + charge / 2.0).abs() < 1e-12, "{found}");
+            let found = energy(&logic, sum, false, charges, charge + 2.0 * own);
+            assert!((found - own - charge / 2.0).abs() < 1e-12, "{found}");
+        }
+        // With B = 0 SUM moves alone.
+        let alone = Path {
+            input: 0,
+            output: 1,
+            sense: Sense::Positive,
+            state: 0,
+        };
+        let found = energy(&logic, alone, true, [0.5, least], 0.5 + own);
+        assert!((found - own - 0.25).abs() < 1e-12, "{found}");
+    }
 }

@@ -223,7 +223,9 @@ impl Reference {
                     );
                 }
             }
-            for energy in output.energies() {
+            // What a cell of several outputs takes the published library splits among them by their loads, each library its own way.
+            let alone = cell.outputs.len() == 1;
+            for energy in output.energies().into_iter().filter(|_| alone) {
                 let same = |group: &&Group| group.attribute("related_pin") == energy.related;
                 if let Some(power) = pin.of("internal_power").find(same) {
                     let own = cell.inputs.iter().find(|pin| pin.name == energy.related);

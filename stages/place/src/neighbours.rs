@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use nanoflow_layout::gds::{ElementKind, LayerSpec, Library};
 use nanoflow_layout::lef::Tech;
-use nanoflow_layout::{Dbu, Point, Rect};
+use nanoflow_layout::{Dbu, Point};
 
 use crate::detail::Detail;
 
@@ -16,8 +16,15 @@ use crate::detail::Detail;
 const NPC: LayerSpec = LayerSpec::new(95, 20);
 const SPACE: Dbu = 270;
 
-/// Edges of npc near one side of a cell; x is counted from that side, inside is negative.
-type Side = Vec<Rect>;
+/// How near to one side of a cell npc comes, at heights from `y0` to `y1`; negative beyond the side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reach {
+    y0: Dbu,
+    y1: Dbu,
+    depth: Dbu,
+}
+
+type Side = Vec<Reach>;
 
 /// What lies near the sides of each library cell.
 #[derive(Debug, Clone, Default)]
@@ -44,16 +51,26 @@ impl Neighbours {
         found
     }
 
-    /// Adds a polygon of npc to a cell of this width.
+    /// Adds a polygon of npc, its edges horizontal and vertical, to a cell of this width.
     pub fn add(&mut self, cell: &str, width: Dbu, polygon: &[Point]) {
         let sides = self.sides.entry(cell.to_string()).or_default();
-        let next = polygon.iter().cycle().skip(1);
-        for (from, to) in polygon.iter().zip(next) {
-            let left = Rect::new(-from.x, from.y, -to.x, to.y);
-            let right = Rect::new(from.x - width, from.y, to.x - width, to.y);
-            for (side, edge) in sides.iter_mut().zip([left, right]) {
-                if edge.x1 > -SPACE {
-                    side.push(edge);
+        let mut heights: Vec<Dbu> = polygon.iter().map(|point| point.y).collect();
+        heights.sort_unstable();
+        heights.dedup();
+        for (&y0, &y1) in heights.iter().zip(heights.iter().skip(1)) {
+            let next = polygon.iter().cycle().skip(1);
+            let upright = polygon.iter().zip(next).filter(|(from, to)| {
+                from.x == to.x && from.y.min(to.y) <= y0 && from.y.max(to.y) >= y1
+            });
+            let (low, high) = upright.fold((Dbu::MAX, Dbu::MIN), |(low, high), (from, _)| {
+                (low.min(from.x), high.max(from.x))
+            });
+            if low > high {
+                continue;
+            }
+            for (side, depth) in sides.iter_mut().zip([low, width - high]) {
+                if depth < SPACE {
+                    side.push(Reach { y0, y1, depth });
                 }
             }
         }
@@ -70,18 +87,30 @@ impl Neighbours {
         let (Some(left), Some(right)) = (side(left, true), side(right, false)) else {
             return false;
         };
-        let mut near = false;
-        for one in left {
-            for other in right {
-                let other = Rect::new(-other.x1, other.y0, -other.x0, other.y1);
-                match one.distance_squared(&other) {
-                    // They meet and are one shape.
-                    0 => return false,
-                    distance => near |= distance < i64::from(SPACE) * i64::from(SPACE),
-                }
-            }
-        }
-        near
+        let mut heights: Vec<Dbu> = left
+            .iter()
+            .chain(right)
+            .flat_map(|reach| [reach.y0, reach.y1])
+            .collect();
+        heights.sort_unstable();
+        heights.dedup();
+        // At one height only what comes nearest to the side counts: it may be part of a shape that meets the other
+        // cell's elsewhere and leaves a notch here.
+        heights
+            .iter()
+            .zip(heights.iter().skip(1))
+            .any(|(&y0, &y1)| {
+                let depth = |side: &Side| {
+                    side.iter()
+                        .filter(|reach| reach.y0 <= y0 && reach.y1 >= y1)
+                        .map(|reach| reach.depth)
+                        .min()
+                };
+                let (Some(left), Some(right)) = (depth(left), depth(right)) else {
+                    return false;
+                };
+                (1..SPACE).contains(&(left + right))
+            })
     }
 }
 
@@ -182,7 +211,7 @@ fn mirror<'n>(
 
 #[cfg(test)]
 mod tests {
-    use nanoflow_layout::Orient;
+    use nanoflow_layout::{Orient, Rect};
 
     use super::*;
     use crate::legal::Legal;
@@ -214,6 +243,21 @@ mod tests {
         // Shapes that meet are one.
         assert!(!sides.clash(("over", false), ("near", false)));
         assert!(!sides.clash(("unknown", false), ("near", false)));
+        // Shapes that meet at one height and leave a notch at another.
+        let mut notch = Neighbours::default();
+        let step = [
+            (0, 900),
+            (0, 1300),
+            (900, 1300),
+            (900, 100),
+            (255, 100),
+            (255, 900),
+        ];
+        notch.add("step", 2000, &step.map(|(x, y)| Point::new(x, y)));
+        let bar = [(0, 700), (0, 1300), (900, 1300), (900, 700)];
+        notch.add("bar", 2000, &bar.map(|(x, y)| Point::new(x, y)));
+        assert!(notch.clash(("bar", true), ("step", false)));
+        assert!(!notch.clash(("bar", true), ("bar", false)));
     }
 
     /// A row of three cells, each two sites wide, that take all its seven sites.

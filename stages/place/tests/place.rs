@@ -332,3 +332,54 @@ fn what_does_not_fit_is_said() {
     .unwrap_err();
     assert!(error.to_string().contains("um2 in the rows"), "{error}");
 }
+
+/// The cells of the shipped flow. The rule deck, run on all pairs of them in both orientations, finds npc.2 and nothing else.
+const CELLS: &str = "a211oi_1 a21o_1 a21oi_1 a221oi_1 a22o_1 a22oi_1 a31oi_1 and2_1 and3_1 buf_1 buf_2 buf_4 clkbuf_1 \
+     clkbuf_8 conb_1 diode_2 fa_1 fill_1 fill_2 fill_4 fill_8 inv_1 inv_2 mux2_1 nand2_1 nand2b_1 nand3_1 \
+     nand4_1 nor2_1 nor2b_1 nor3_1 o211ai_1 o21a_1 o21ai_1 o221ai_1 o22ai_1 o31ai_1 or2_1 or3_1 sdfxtp_1 \
+     tapvpwrvgnd_1 xnor2_1 xor2_1";
+
+/// Needs the library's cells: the output of stage `pdk`, in `NANOFLOW_TEST_PDK` or in `artifacts/`.
+#[test]
+fn of_the_flows_cells_those_clash_that_the_rule_deck_finds() {
+    let of_flow = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../artifacts/pdk/pdk");
+    let pdk = std::env::var_os("NANOFLOW_TEST_PDK").map_or(of_flow, std::path::PathBuf::from);
+    let layout = pdk.join("sky130_fd_sc_hd.gds");
+    if !layout.is_file() {
+        eprintln!("skipped: set NANOFLOW_TEST_PDK to the output of stage 'pdk'");
+        return;
+    }
+    let layout = nanoflow_layout::gds::Library::read(layout).unwrap();
+    let tech = Tech::load_pdk(&pdk).unwrap();
+    let neighbours = Neighbours::new(&layout, &tech);
+    let cells: Vec<(String, bool)> = CELLS
+        .split_whitespace()
+        .flat_map(|name| {
+            [false, true].map(|mirrored| (format!("sky130_fd_sc_hd__{name}"), mirrored))
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    for (left, left_mirrored) in &cells {
+        for (right, right_mirrored) in &cells {
+            if neighbours.clash((left, *left_mirrored), (right, *right_mirrored)) {
+                let short = |name: &str| name.trim_start_matches("sky130_fd_sc_hd__").to_string();
+                found.insert((short(left), *left_mirrored, short(right), *right_mirrored));
+            }
+        }
+    }
+    let pair = |left: &str, left_mirrored, right: &str, right_mirrored| {
+        (
+            left.to_string(),
+            left_mirrored,
+            right.to_string(),
+            right_mirrored,
+        )
+    };
+    let expected = BTreeSet::from([
+        pair("and3_1", true, "conb_1", false),
+        pair("and3_1", true, "conb_1", true),
+        pair("conb_1", false, "and3_1", false),
+        pair("conb_1", true, "and3_1", false),
+    ]);
+    assert_eq!(found, expected);
+}

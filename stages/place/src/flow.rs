@@ -26,7 +26,7 @@ pub struct Outcome {
     pub separated: usize,
     pub scan_length_um: f64,
     pub peak_pins: f64,
-    pub peak_wire: f64,
+    pub peak_wire_fill: f64,
 }
 
 /// A half-perimeter beyond this is worth a buffer of its own, µm.
@@ -69,7 +69,7 @@ pub fn place(
         .map(|cell| (cell.width + problem.site_width - 1) / problem.site_width)
         .collect();
     let at = second_placement(&problem, &middles, &mut sites, params, tell);
-    let (peak_pins, peak_wire) = peaks(&problem, &at);
+    let (peak_pins, peak_wire_fill) = peaks(&problem, &at);
     let legal = legal::legalise(&problem, &at, &sites).or_else(|_| {
         // Room around cells is a wish; cells on sites are not.
         let own: Vec<i32> = problem
@@ -122,7 +122,7 @@ pub fn place(
         separated,
         scan_length_um: scan_length,
         peak_pins,
-        peak_wire,
+        peak_wire_fill,
     })
 }
 
@@ -230,7 +230,7 @@ fn second_placement(
     }
     let demand = Demand {
         pins: params.pin_density,
-        wire: params.wire_density,
+        wires: params.wire_fill,
         most_sites: MOST_SITES,
     };
     let site = f64::from(problem.site_width) * 1e-3;
@@ -268,7 +268,7 @@ fn second_placement(
         };
         tell(
             to.min(84),
-            &format!("peaks: {pins:.2} pins/um2, {wire:.2} um/um2; {added} sites of room added"),
+            &format!("peaks: {pins:.2} pins/um2, {:.0} % of the room for wires; {added} sites of room added", wire * 100.0),
         );
         if added <= problem.cells.len() as i32 / 100 {
             break;

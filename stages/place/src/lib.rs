@@ -5,6 +5,7 @@
 //! make room where pins or wires are dense; then cells go to sites and are improved one by one.
 
 pub mod buffers;
+mod crowding;
 pub mod detail;
 mod field;
 mod flow;
@@ -41,8 +42,8 @@ pub struct Params {
     pub reorder_scan: bool,
     /// Pins for each µm² above which cells are spread.
     pub pin_density: f64,
-    /// µm of wire for each µm² above which cells are spread.
-    pub wire_density: f64,
+    /// Wires that want to pass a place, by those that may, above which cells are spread.
+    pub wire_fill: f64,
     /// Rounds of spreading.
     pub spread_rounds: usize,
     pub seed: u64,
@@ -56,7 +57,7 @@ impl Default for Params {
             load_margin: 0.8,
             reorder_scan: true,
             pin_density: 0.5,
-            wire_density: 2.6,
+            wire_fill: 0.9,
             spread_rounds: 3,
             seed: 1,
         }
@@ -102,7 +103,7 @@ impl Stage for Place {
         ctx.metric("cells_separated", outcome.separated as f64, "");
         ctx.metric("scan_length_um", outcome.scan_length_um, "um");
         ctx.metric("peak_pin_density", outcome.peak_pins, "1/um2");
-        ctx.metric("peak_wire_density", outcome.peak_wire, "1/um");
+        ctx.metric("peak_wire_fill", outcome.peak_wire_fill, "");
         Ok(())
     }
 }
@@ -129,10 +130,10 @@ fn check(params: &Params) -> Result<(), StageError> {
     }
     if params.pin_density.is_nan()
         || params.pin_density < 0.01
-        || params.wire_density.is_nan()
-        || params.wire_density < 0.01
+        || params.wire_fill.is_nan()
+        || params.wire_fill < 0.01
     {
-        return fault("pin_density and wire_density must be at least 0.01".into());
+        return fault("pin_density and wire_fill must be at least 0.01".into());
     }
     Ok(())
 }

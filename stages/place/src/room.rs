@@ -1,5 +1,6 @@
 //! Room around cells where pins or wires are dense, so that the router can reach them.
 
+use crate::crowding::Crowding;
 use crate::global::Positions;
 use crate::problem::Problem;
 
@@ -8,15 +9,14 @@ use crate::problem::Problem;
 pub struct Demand {
     /// Pins for each µm² above which cells are spread.
     pub pins: f64,
-    /// µm of wire (half-perimeters spread over their boxes) for each µm² likewise.
-    pub wire: f64,
+    /// Wires that want to pass a place, by those that may, likewise.
+    pub wires: f64,
     /// Most sites that are added to one cell.
     pub most_sites: i32,
 }
 
-/// Sides of the squares in which pins and wires are counted, µm.
+/// Side of the squares in which pins are counted, µm.
 const PIN_BIN: f64 = 8.16;
-const WIRE_BIN: f64 = 16.32;
 
 /// A map of squares over the core.
 struct Map {
@@ -61,8 +61,8 @@ impl Map {
     }
 }
 
-/// Pins for each µm² and wire for each µm².
-fn maps(problem: &Problem, at: &Positions) -> (Map, Map) {
+/// Pins for each µm².
+fn pin_map(problem: &Problem, at: &Positions) -> Map {
     let mut pins = Map::new(problem, PIN_BIN);
     for (cell, body) in problem.cells.iter().enumerate() {
         pins.add(
@@ -71,46 +71,19 @@ fn maps(problem: &Problem, at: &Positions) -> (Map, Map) {
             f64::from(body.pins) / (PIN_BIN * PIN_BIN),
         );
     }
-    let mut wires = Map::new(problem, WIRE_BIN);
-    for net in 0..problem.nets() {
-        let (mut x0, mut x1, mut y0, mut y1) = (f64::MAX, f64::MIN, f64::MAX, f64::MIN);
-        for pin in problem.net(net) {
-            let (x, y) = match pin.cell {
-                Some(cell) => (at.x[cell as usize], at.y[cell as usize]),
-                None => (
-                    f64::from(pin.offset.x) * 1e-3,
-                    f64::from(pin.offset.y) * 1e-3,
-                ),
-            };
-            (x0, x1, y0, y1) = (x0.min(x), x1.max(x), y0.min(y), y1.max(y));
-        }
-        let (c0, c1, r0, r1) = (
-            wires.column(x0),
-            wires.column(x1),
-            wires.row(y0),
-            wires.row(y1),
-        );
-        let bins = ((c1 - c0 + 1) * (r1 - r0 + 1)) as f64;
-        let share = (x1 - x0 + y1 - y0) / bins / (WIRE_BIN * WIRE_BIN);
-        for row in r0..=r1 {
-            for column in c0..=c1 {
-                wires.values[row * wires.columns + column] += share;
-            }
-        }
-    }
-    (pins, wires)
+    pins
 }
 
-/// Highest pin density and wire demand.
+/// Highest pin density, and how full the fullest place is of wires.
 #[must_use]
 pub fn peaks(problem: &Problem, at: &Positions) -> (f64, f64) {
-    let (pins, wires) = maps(problem, at);
-    (pins.most(), wires.most())
+    let pins = pin_map(problem, at);
+    (pins.most(), Crowding::new(problem, at).peak())
 }
 
 /// Adds sites to cells in dense spots; returns how many were added.
 pub fn inflate(problem: &Problem, at: &Positions, demand: Demand, sites: &mut [i32]) -> i32 {
-    let (pins, wires) = maps(problem, at);
+    let (pins, crowding) = (pin_map(problem, at), Crowding::new(problem, at));
     let mut added = 0;
     // What all cells may take together: nine tenths of the room.
     let row = f64::from(problem.row_height);
@@ -118,7 +91,7 @@ pub fn inflate(problem: &Problem, at: &Positions, demand: Demand, sites: &mut [i
     let mut total: i64 = sites.iter().map(|sites| i64::from(*sites)).sum();
     for (cell, sites) in sites.iter_mut().enumerate() {
         let (x, y) = (at.x[cell], at.y[cell]);
-        let over = (pins.at(x, y) / demand.pins).max(wires.at(x, y) / demand.wire);
+        let over = (pins.at(x, y) / demand.pins).max(crowding.at(x, y) / demand.wires);
         if over <= 1.0 {
             continue;
         }

@@ -80,7 +80,7 @@ impl Plan {
             spot.room,
             names.join(", ")
         ))
-        .hint("lower 'utilization' of the stage floorplan, or 'wire_density' of the stage place; raise 'overload_limit' of this stage to try all the same"))
+        .hint("lower 'utilization' of the stage floorplan, or 'wire_fill' of the stage place; raise 'overload_limit' of this stage to try all the same"))
     }
 
     #[must_use]

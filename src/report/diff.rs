@@ -12,6 +12,8 @@ use crate::flow::{SourceKind, StageId};
 use crate::key::{difference, ActionKey, Reason, ReasonKind};
 use crate::store::{Action, State, Store};
 
+use super::words::measured;
+
 /// A stage in a run.
 #[derive(Debug, Clone)]
 pub struct StageResult {
@@ -62,11 +64,6 @@ pub struct Moved {
 impl Moved {
     /// `2.31 → 2.4 ns (+3.9 %)`
     pub fn tell(&self) -> String {
-        let value = |value: &Json| match value {
-            Json::Null => "nothing".to_string(),
-            Json::String(text) => text.clone(),
-            other => other.to_string(),
-        };
         let unit = self
             .unit
             .as_ref()
@@ -79,7 +76,11 @@ impl Moved {
             }
             _ => String::new(),
         };
-        format!("{} → {}{unit}{share}", value(&self.old), value(&self.new))
+        format!(
+            "{} → {}{unit}{share}",
+            measured(&self.old),
+            measured(&self.new)
+        )
     }
 }
 
@@ -366,7 +367,7 @@ mod tests {
         assert_eq!(moved(json!(2), json!(3), "ns").tell(), "2 → 3 ns (+50.0 %)");
         assert_eq!(
             moved(json!(-2.0), json!(-3.0), "").tell(),
-            "-2.0 → -3.0 (-50.0 %)"
+            "-2 → -3 (-50.0 %)"
         );
         assert_eq!(moved(json!(0), json!(3), "").tell(), "0 → 3");
         assert_eq!(moved(Json::Null, json!("inf"), "").tell(), "nothing → inf");

@@ -6,6 +6,25 @@ use crate::key::{Reason, ReasonKind};
 
 use super::StageState;
 
+/// A measured value for people: at most six digits that count, and none that are only zeros behind the point.
+pub fn measured(value: &Json) -> String {
+    match value {
+        Json::Null => "nothing".to_string(),
+        Json::String(text) => text.clone(),
+        Json::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(String::new, |value| {
+                let decimals = 5.0 - value.abs().max(1e-9).log10().floor();
+                let text = format!("{value:.*}", decimals.clamp(0.0, 12.0) as usize);
+                match text.contains('.') {
+                    true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+                    false => text,
+                }
+            })
+        }
+        other => other.to_string(),
+    }
+}
+
 /// A value as it fits into a sentence.
 fn short(value: &Json) -> String {
     match value {
@@ -163,5 +182,43 @@ pub fn tell(reason: &Reason) -> String {
         text
     } else {
         format!("{text}, via {}", reason.via.join(" → "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn measured_values_are_short() {
+        let shown: Vec<String> = [
+            json!(114.0),
+            json!(331.840_000_000_000_03),
+            json!(0.507_117_344_258_828_2),
+            json!(-0.000_012_345_678),
+            json!(123_456_789.5),
+            json!(12),
+            json!(0.0),
+            json!("inf"),
+            json!(null),
+        ]
+        .iter()
+        .map(measured)
+        .collect();
+        assert_eq!(
+            shown,
+            [
+                "114",
+                "331.84",
+                "0.507117",
+                "-0.0000123457",
+                "123456790",
+                "12",
+                "0",
+                "inf",
+                "nothing"
+            ]
+        );
     }
 }

@@ -14,6 +14,7 @@ use crate::graph::{self, Look};
 use crate::key::ActionKey;
 use crate::store::State;
 
+use super::words::measured;
 use super::{states, tell, StageState};
 
 pub use html::render;
@@ -167,10 +168,7 @@ impl Page {
 
 /// A metric's value and unit.
 fn show(metric: &Metric) -> String {
-    let value = match &metric.value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+    let value = measured(&metric.value);
     match metric.unit.as_deref().filter(|unit| !unit.is_empty()) {
         Some(unit) => format!("{value} {unit}"),
         None => value,

@@ -20,6 +20,7 @@ fn shipped() -> Vec<&'static dyn Stage> {
         nanoflow_stage_smoothquant::stage(),
         nanoflow_stage_prune::stage(),
         nanoflow_stage_evaluate::stage(),
+        nanoflow_stage_evaluate::table_stage(),
         nanoflow_stage_export::stage(),
         nanoflow_stage_hls::stage(),
         nanoflow_stage_hls_report::stage(),

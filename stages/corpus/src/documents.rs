@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use nanoflow_model::tokenizer::END_OF_TEXT;
 use nanoflow_sdk::StageError;
 
+use crate::columns;
+
 /// Fewer documents than this are split by position instead of one by one.
 const FEW: usize = 100;
 
@@ -15,17 +17,23 @@ fn split_documents(text: &str) -> impl Iterator<Item = &str> {
         .filter(|document| !document.is_empty())
 }
 
-/// Reads files and folders (all files in them, in the order of their names) as documents.
+/// Reads files and folders (all files in them, in the order of their names) as documents; of `.jsonl` and `.parquet` files the
+/// column of that name.
 ///
 /// # Errors
 /// When a path cannot be read, is no UTF-8 text, or there is no text at all.
-pub fn read_documents(paths: &[PathBuf]) -> Result<Vec<String>, StageError> {
+pub fn read_documents(paths: &[PathBuf], column: &str) -> Result<Vec<String>, StageError> {
     let mut files = Vec::new();
     for path in paths {
         list_files(path, &mut files)?;
     }
     let mut documents = Vec::new();
     for file in &files {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        if extension == Some("parquet") {
+            documents.extend(columns::read_parquet(file, column)?);
+            continue;
+        }
         let bytes = std::fs::read(file).map_err(|error| StageError::io(file, &error))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
@@ -43,8 +51,13 @@ pub fn read_documents(paths: &[PathBuf]) -> Result<Vec<String>, StageError> {
             .strip_prefix('\u{feff}')
             .unwrap_or(&text)
             .replace("\r\n", "\n");
+        if extension == Some("jsonl") {
+            documents.extend(columns::read_jsonl(file, &text, column)?);
+            continue;
+        }
         documents.extend(split_documents(&text).map(str::to_string));
     }
+    documents.retain(|document| !document.trim().is_empty());
     if documents.is_empty() {
         let names: Vec<_> = paths
             .iter()

@@ -1,9 +1,10 @@
 //! Stage `corpus`: text to token files.
 //!
-//! Input `text` (optional): text files or folders. Without it the stage writes synthetic stories of its own, or fetches
+//! Input `text` (optional): text files, `.jsonl` or `.parquet` files with a named column, or folders of them. Without it the stage writes synthetic stories of its own, or fetches
 //! TinyStories when asked. Outputs `train` and `val` (little-endian 16-bit tokens, as nanoGPT's `train.bin`),
 //! `tokenizer` (tokenizer.json), and optionally `text` (the training text itself).
 
+mod columns;
 mod documents;
 mod plots;
 mod stories;
@@ -40,6 +41,8 @@ pub struct Params {
     pub tokenizer: TokenizerKind,
     /// Tokens of a trained tokeniser; must be the model's.
     pub vocabulary: usize,
+    /// The column of `.jsonl` and `.parquet` files that holds the text.
+    pub column: String,
 }
 
 impl Default for Params {
@@ -51,6 +54,7 @@ impl Default for Params {
             validation_fraction: 0.05,
             tokenizer: TokenizerKind::Bpe,
             vocabulary: 512,
+            column: "text".into(),
         }
     }
 }
@@ -77,7 +81,7 @@ impl Stage for Corpus {
         let params: Params = ctx.params()?;
         check(&params)?;
         let documents = if ctx.optional_input("text").is_some() {
-            documents::read_documents(ctx.inputs("text")?)?
+            documents::read_documents(ctx.inputs("text")?, &params.column)?
         } else {
             match params.source {
                 Source::Stories => stories::stories(params.seed, params.bytes),
@@ -91,6 +95,11 @@ impl Stage for Corpus {
             TokenizerKind::Bpe => {
                 let train: Vec<&str> = parts.train.iter().map(String::as_str).collect();
                 pool.install(|| Tokenizer::train(&train, params.vocabulary))?
+            }
+            // Of both parts: a character that only the validation part has must be a token too.
+            TokenizerKind::Characters => {
+                let all = parts.train.iter().chain(&parts.validation);
+                Tokenizer::characters(&all.map(String::as_str).collect::<Vec<_>>())?
             }
         };
         tokenizer.save(ctx.output("tokenizer")?)?;

@@ -145,7 +145,7 @@ const RESCUE: Plot = &[
     &[
         "At last {friend2} was safe. \"You saved me,\" {friend2} said {softly}. \"How can I thank you?\"",
         "With one last pull, {friend2} was free. Everybody cheered for {hero}.",
-        "{friend2} was wet and cold, but safe. They wrapped a warm blanket around {friend2} and drank hot {meal}.",
+        "{friend2} was wet and cold, but safe. They wrapped a warm blanket around {friend2} and gave {friend2} warm {meal}.",
     ],
     &["\"{lesson_help},\" said {friend}.", "The whole village heard of it. They gave {hero} {a quality} {treasure}.", "{hero} had learned that {lesson_help}.", "\"Next time I will listen,\" said {friend2}, \"for {lesson_care}.\""],
     END,

@@ -162,8 +162,7 @@ impl<'a> Teller<'a> {
     fn slot(&mut self, slot: &str) -> String {
         if let Some(noun) = slot.strip_prefix("a ") {
             let word = self.slot(noun);
-            let vowel = word.starts_with(['a', 'e', 'i', 'o', 'u']) || word.starts_with("honest");
-            return format!("{} {word}", if vowel { "an" } else { "a" });
+            return format!("{} {word}", if takes_an(&word) { "an" } else { "a" });
         }
         let (key, list) = slot.split_once(':').unwrap_or((slot, slot));
         if let Some(word) = self.bound.get(key) {
@@ -175,6 +174,14 @@ impl<'a> Teller<'a> {
         }
         word
     }
+}
+
+/// Whether a word begins with the sound of a vowel.
+fn takes_an(word: &str) -> bool {
+    let silent = ["honest", "hour"];
+    let consonant = ["uni", "use", "ewe", "eu", "one"];
+    let starts = |list: &[&str]| list.iter().any(|start| word.starts_with(start));
+    starts(&silent) || word.starts_with(['a', 'e', 'i', 'o', 'u', 'é']) && !starts(&consonant)
 }
 
 /// Capital letters where sentences and spoken words begin.
@@ -237,7 +244,39 @@ mod tests {
             .flat_map(|story| story.split(|c: char| !c.is_alphabetic()))
             .map(str::to_lowercase)
             .collect();
-        assert!(words.len() > 1000, "{} words", words.len());
+        assert!(words.len() > 3000, "{} words", words.len());
+    }
+
+    #[test]
+    fn articles_follow_the_sound() {
+        for word in [
+            "apple",
+            "urn",
+            "hourglass",
+            "unlucky",
+            "éclair",
+            "honest",
+            "old",
+        ] {
+            assert!(takes_an(word), "{word}");
+        }
+        for word in ["unicorn", "useful", "ewe", "house", "yew", "unique"] {
+            assert!(!takes_an(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn lists_have_no_entry_twice() {
+        for (name, text) in LISTS {
+            let all = entries(name, text);
+            let different: BTreeSet<&&str> = all.iter().collect();
+            assert_eq!(all.len(), different.len(), "{name}");
+            assert!(
+                all.iter()
+                    .all(|word| *word == word.trim() && !word.is_empty()),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Stage `evaluate`: perplexity of a model over the whole validation set, and a sample of its text.
 //!
-//! Inputs: `model` (trained, quantised or pruned), `config` (model.json, for a trained model only), `val`, `tokenizer`.
-//! Outputs: `report` (JSON), optionally `sample` (text).
+//! Inputs: `model` (trained, quantised or pruned), `config` (config.json, for a trained model only), `val`, `tokenizer`, optionally
+//! `reference` (the report of another variant, to compare with). Outputs: `report` (JSON), optionally `sample` (text).
+
+mod table;
 
 use nanoflow_model::data::read_tokens;
-use nanoflow_model::evaluate::{evaluate, Evaluation, LanguageModel};
+use nanoflow_model::evaluate::{evaluate, LanguageModel};
 use nanoflow_model::generate::{generate, Sampling};
 use nanoflow_model::loss::thread_pool;
 use nanoflow_model::quant_forward::FakeQuantized;
+use nanoflow_model::report::{Report, Size};
 use nanoflow_model::{Gpt, ModelConfig, ModelError, QuantizedGpt, Tokenizer};
 use nanoflow_sdk::{Context, Stage, StageError};
 use serde::{Deserialize, Serialize};
@@ -48,6 +51,20 @@ pub fn stage() -> &'static dyn Stage {
     &Evaluate
 }
 
+/// The stage that puts reports side by side.
+#[must_use]
+pub fn table_stage() -> &'static dyn Stage {
+    &table::EvaluateTable
+}
+
+/// What is measured.
+struct Variant<'a> {
+    model: &'a dyn LanguageModel,
+    config: &'a ModelConfig,
+    arithmetic: &'a str,
+    size: Size,
+}
+
 impl Stage for Evaluate {
     fn id(&self) -> &'static str {
         "evaluate"
@@ -62,28 +79,25 @@ impl Stage for Evaluate {
         let tokenizer = Tokenizer::load(ctx.input("tokenizer")?)?;
         if let Some(config) = ctx.optional_input("config") {
             let config = ModelConfig::load_hub_json(config)?;
-            let model = Gpt::load(config, ctx.input("model")?)?;
-            ctx.metric("parameters", model.parameters.len() as f64, "parameters");
-            let config = model.config.clone();
-            return measure(ctx, &params, &model, &config, &tokenizer, "fp32");
+            let path = ctx.input("model")?;
+            let model = Gpt::load(config, path)?;
+            let variant = Variant {
+                model: &model,
+                config: &model.config,
+                arithmetic: "fp32",
+                size: Size::of(&model, path),
+            };
+            return measure(ctx, &params, &variant, &tokenizer);
         }
-        let model = QuantizedGpt::load(ctx.input("model")?).map_err(without_config)?;
-        ctx.metric("parameters", model.parameters() as f64, "parameters");
-        let config = ModelConfig {
-            vocabulary: model.vocabulary,
-            block: model.block,
-            layers: model.layers.len(),
-            heads: 1,
-            width: model.width,
+        let path = ctx.input("model")?;
+        let model = QuantizedGpt::load(path).map_err(without_config)?;
+        let variant = Variant {
+            model: &FakeQuantized::new(&model),
+            config: &model.shape(),
+            arithmetic: "w8a8",
+            size: Size::of_quantized(&model, path),
         };
-        measure(
-            ctx,
-            &params,
-            &FakeQuantized::new(&model),
-            &config,
-            &tokenizer,
-            "w8a8",
-        )
+        measure(ctx, &params, &variant, &tokenizer)
     }
 }
 
@@ -92,7 +106,7 @@ fn without_config(error: ModelError) -> StageError {
     let error = StageError::from(error);
     if is_file {
         return error.hint(
-            "for a trained model in floating point give its model.json as the input 'config'",
+            "for a trained model in floating point give its config.json as the input 'config'",
         );
     }
     error
@@ -101,12 +115,15 @@ fn without_config(error: ModelError) -> StageError {
 fn measure(
     ctx: &mut Context,
     params: &Params,
-    model: &dyn LanguageModel,
-    config: &ModelConfig,
+    variant: &Variant,
     tokenizer: &Tokenizer,
-    arithmetic: &str,
 ) -> Result<(), StageError> {
-    let tokens = read_tokens(ctx.input("val")?, config)?;
+    let model = variant.model;
+    let tokens = read_tokens(ctx.input("val")?, variant.config)?;
+    let reference = match ctx.optional_input("reference") {
+        Some(path) => Some(Report::load(path)?),
+        None => None,
+    };
     let pool = thread_pool(ctx.threads())?;
     let lengths = tokenizer.byte_lengths()?;
     let progress = std::sync::Mutex::new(&mut *ctx);
@@ -115,7 +132,12 @@ fn measure(
             ctx.progress(done as u64, total as u64, "window", "");
         }
     })?;
-    report(ctx, &result, arithmetic)?;
+    let size = variant.size.clone();
+    let report = Report::new(variant.arithmetic, size, &result, reference.as_ref());
+    for (name, value, unit) in report.metrics() {
+        ctx.metric(name, value, unit);
+    }
+    report.save(ctx.output("report")?)?;
     let Some(path) = ctx.optional_output("sample") else {
         return Ok(());
     };
@@ -134,21 +156,4 @@ fn measure(
         .collect::<Result<_, _>>()?;
     let text = format!("{}\n", texts.join("\n\n----\n\n"));
     std::fs::write(path, text).map_err(|error| StageError::io(path, &error))
-}
-
-fn report(ctx: &mut Context, result: &Evaluation, arithmetic: &str) -> Result<(), StageError> {
-    ctx.metric("perplexity", result.perplexity(), "");
-    ctx.metric("loss", result.loss(), "nats");
-    ctx.metric("bits_per_byte", result.bits_per_byte(), "bits");
-    ctx.metric("tokens", result.tokens as f64, "tokens");
-    let value = serde_json::json!({
-        "arithmetic": arithmetic,
-        "perplexity": result.perplexity(),
-        "loss_nats": result.loss(),
-        "bits_per_byte": result.bits_per_byte(),
-        "tokens": result.tokens,
-        "bytes": result.bytes,
-    });
-    let path = ctx.output("report")?;
-    std::fs::write(path, format!("{value:#}\n")).map_err(|error| StageError::io(path, &error))
 }

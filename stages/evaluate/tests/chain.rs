@@ -211,3 +211,122 @@ fn what_is_wrong_is_said_with_a_hint() {
         "ratio",
     );
 }
+
+/// Quantises what stage train made.
+fn quantize(chain: &Chain, trained: &Finished) -> Finished {
+    let inputs = [
+        ("model", trained.output("model")),
+        ("config", trained.output("config")),
+        ("calib", chain.corpus.output("train")),
+    ];
+    let outputs = [("model", "q.safetensors")];
+    let stage = nanoflow_stage_smoothquant::stage();
+    run(stage, json!({}), &inputs, &outputs, 2).expect("quantise")
+}
+
+#[test]
+fn training_after_pruning_wins_back_what_was_lost() {
+    let chain = Chain::new();
+    let trained = chain.train(CONFIG, json!({})).expect("train");
+    let quantized = quantize(&chain, &trained);
+    let prune = nanoflow_stage_prune::stage();
+    let outputs = [("model", "p.safetensors"), ("heads", "heads.csv")];
+    let mut tables = Vec::new();
+    for criterion in ["l2", "taylor", "measured"] {
+        let inputs = [
+            ("model", quantized.output("model")),
+            ("calib", chain.corpus.output("train")),
+            ("trained", trained.output("model")),
+            ("config", trained.output("config")),
+        ];
+        let params = json!({ "ratio": 0.5, "criterion": criterion, "sequences": 32 });
+        let done = run(prune, params, &inputs, &outputs, 2).expect(criterion);
+        let table = std::fs::read_to_string(done.output("heads")).expect("table");
+        assert_eq!(table.matches(",true").count(), 5, "{table}");
+        tables.push(done);
+    }
+    let perplexity = |model: &Path| {
+        let done = chain.evaluate(model, None).expect("evaluate");
+        done.metrics["perplexity"].value
+    };
+    let [l2, _, measured] = [0, 1, 2].map(|index: usize| perplexity(tables[index].output("model")));
+    assert!(
+        measured <= l2 * 1.02,
+        "what was measured should do no worse than norms: {measured} {l2}"
+    );
+    // Train on with the heads held silent, quantise, remove the same heads.
+    let heads = tables[0].output("heads");
+    let config = chain.config(CONFIG);
+    let inputs = [
+        ("data", chain.corpus.output("train")),
+        ("val", chain.corpus.output("val")),
+        ("config", &config),
+        ("init", trained.output("model")),
+        ("heads", heads),
+    ];
+    let outputs_of_train = [
+        ("model", "model.safetensors"),
+        ("config", "model.json"),
+        ("curve", "loss.csv"),
+        ("events", "events"),
+    ];
+    let params = json!({ "steps": 40, "learning_rate": 2e-3 });
+    let stage = nanoflow_stage_train::stage();
+    let recovered = run(stage, params, &inputs, &outputs_of_train, 2).expect("train");
+    let events = recovered
+        .output("events")
+        .join("events.out.tfevents.0.nanoflow");
+    assert!(events.metadata().expect("events").len() > 1000);
+    let again = quantize(&chain, &recovered);
+    let inputs = [("model", again.output("model")), ("heads", heads)];
+    let pruned = run(prune, json!({ "ratio": 0.5 }), &inputs, &outputs, 1).expect("prune");
+    let recovered = perplexity(pruned.output("model"));
+    eprintln!("half of the heads removed: {l2:.2} by L2, {measured:.2} measured, {recovered:.2} trained on");
+    assert!(recovered < 0.97 * l2, "{recovered} {l2}");
+}
+
+#[test]
+fn a_reference_gives_the_increase_and_the_table() {
+    let chain = Chain::new();
+    let trained = chain.train(CONFIG, json!({ "steps": 60 })).expect("train");
+    let quantized = quantize(&chain, &trained);
+    let (model, config) = (trained.output("model"), trained.output("config"));
+    let first = chain.evaluate(model, Some(config)).expect("evaluate");
+    let inputs = [
+        ("model", quantized.output("model")),
+        ("val", chain.corpus.output("val")),
+        ("tokenizer", chain.corpus.output("tokenizer")),
+        ("reference", first.output("report")),
+    ];
+    let outputs = [("report", "eval.json")];
+    let stage = nanoflow_stage_evaluate::stage();
+    let second = run(stage, json!({}), &inputs, &outputs, 2).expect("evaluate");
+    let value = |finished: &Finished, name: &str| finished.metrics[name].value;
+    let ratio = value(&second, "perplexity") / value(&first, "perplexity");
+    let increase = value(&second, "perplexity_increase_percent");
+    assert!(
+        (increase - 100.0 * (ratio - 1.0)).abs() < 1e-6,
+        "{increase} {ratio}"
+    );
+    let (low, high) = (
+        value(&first, "perplexity_low"),
+        value(&first, "perplexity_high"),
+    );
+    let middle = value(&first, "perplexity");
+    assert!(
+        low < middle && middle < high && high / low < 1.5,
+        "{low} {middle} {high}"
+    );
+    let inputs = [
+        ("fp32", first.output("report")),
+        ("w8a8", second.output("report")),
+    ];
+    let outputs = [("table", "variants.md")];
+    let stage = nanoflow_stage_evaluate::table_stage();
+    let done = run(stage, json!({}), &inputs, &outputs, 1).expect("table");
+    let table = std::fs::read_to_string(done.output("table")).expect("table");
+    assert!(
+        table.contains("| fp32 | ") && table.contains("| w8a8 | "),
+        "{table}"
+    );
+}

@@ -1,7 +1,8 @@
 //! Stage `export`: a quantised model as int8 weights, int32 biases and scales that NumPy and the accelerator's stages read,
 //! the perplexity of the integer-only model, and golden vectors.
 //!
-//! Inputs: `model` (of smoothquant or prune), `val`, `tokenizer`. Outputs: `npz`, `manifest`, `golden`.
+//! Inputs: `model` (of smoothquant or prune), `val`, `tokenizer`. Outputs: `npz`, `manifest`, `golden`, optionally `report` (JSON, as of
+//! stage evaluate: the integer-only model compared with the same weights in real arithmetic between the products).
 
 mod convert;
 mod integer;
@@ -11,7 +12,8 @@ use nanoflow_model::data::read_tokens;
 use nanoflow_model::evaluate::evaluate;
 use nanoflow_model::loss::thread_pool;
 use nanoflow_model::quant_forward::FakeQuantized;
-use nanoflow_model::{ModelConfig, QuantizedGpt, Tokenizer};
+use nanoflow_model::report::{Report, Size};
+use nanoflow_model::{QuantizedGpt, Tokenizer};
 use nanoflow_sdk::{Context, Stage, StageError};
 use serde::{Deserialize, Serialize};
 
@@ -57,13 +59,7 @@ impl Stage for Export {
     fn run(&self, ctx: &mut Context) -> Result<(), StageError> {
         let params: Params = ctx.params()?;
         let model = QuantizedGpt::load(ctx.input("model")?)?;
-        let config = ModelConfig {
-            vocabulary: model.vocabulary,
-            block: model.block,
-            layers: model.layers.len(),
-            heads: 1,
-            width: model.width,
-        };
+        let config = model.shape();
         let validation = read_tokens(ctx.input("val")?, &config)?;
         let prompts = choose_prompts(&validation, &params.prompts, model.block)?;
         let (npz, manifest) = (ctx.output("npz")?, ctx.output("manifest")?);
@@ -115,13 +111,16 @@ fn measure(
     ctx.metric("integer_perplexity", result.perplexity(), "");
     ctx.metric("integer_bits_per_byte", result.bits_per_byte(), "bits");
     ctx.metric("integer_tokens", result.tokens as f64, "tokens");
-    ctx.metric(
-        "integer_loss_percent",
-        100.0 * (result.perplexity() / real.perplexity() - 1.0),
-        "%",
-    );
-    let bytes = std::fs::metadata(ctx.output("npz")?).map_or(0, |metadata| metadata.len());
-    ctx.metric("npz_bytes", bytes as f64, "bytes");
+    let size = Size::of_quantized(model, ctx.output("npz")?);
+    ctx.metric("npz_bytes", size.file_bytes as f64, "bytes");
+    let real = Report::new("w8a8", size.clone(), &real, None);
+    let report = Report::new("integer", size, &result, Some(&real));
+    if let Some(comparison) = report.comparison {
+        ctx.metric("integer_loss_percent", comparison.increase_percent, "%");
+    }
+    if let Some(path) = ctx.optional_output("report") {
+        report.save(path)?;
+    }
     Ok(())
 }
 

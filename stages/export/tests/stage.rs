@@ -17,6 +17,8 @@ fn files_hold_the_model_and_integers_stay_close_to_it() {
         layers: 2,
         heads: 5,
         width: 40,
+        activation: Default::default(),
+        share_layers: false,
     };
     let mut model = Gpt::new(config, 4);
     for segment in model.table.segments.clone() {

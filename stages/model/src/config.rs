@@ -6,6 +6,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
 
+/// Which GELU the MLP has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// The exact one with erf, as in nanoGPT.
+    #[default]
+    Gelu,
+    /// The form with tanh that GPT-2 was trained with (`gelu_new` on the Hugging Face hub).
+    GeluTanh,
+}
+
+impl Activation {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Shape of a GPT: pre-LN blocks, learned positions, GELU, tied token embedding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +35,11 @@ pub struct ModelConfig {
     pub heads: usize,
     /// Width of the residual stream, E; each head takes E / heads of it.
     pub width: usize,
+    #[serde(default, skip_serializing_if = "Activation::is_default")]
+    pub activation: Activation,
+    /// All layers use the same weights, as in ALBERT (Lan et al. 2019).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub share_layers: bool,
 }
 
 /// How the model is trained. AdamW, linear warm-up, cosine down to `minimum_learning_rate`.
@@ -39,6 +61,10 @@ pub struct TrainingConfig {
     /// Largest L2 norm of the whole gradient; 0 turns clipping off.
     pub clip: f32,
     pub dropout: f32,
+    /// Rate at which whole attention heads are left out, so that the model can do without some of them later.
+    pub head_dropout: f32,
+    /// Bits of the weights in every forward pass (quantisation-aware training, straight-through gradient); 0 leaves them real.
+    pub weight_bits: u32,
     /// Group lasso on attention heads: pulls the weights of those that matter least to 0, for pruning. 0 turns it off.
     pub head_sparsity: f32,
     /// Steps between two looks at the validation loss.
@@ -63,6 +89,8 @@ impl Default for TrainingConfig {
             beta2: 0.99,
             clip: 1.0,
             dropout: 0.0,
+            head_dropout: 0.0,
+            weight_bits: 0,
             head_sparsity: 0.0,
             evaluate_every: 100,
             evaluate_sequences: 64,
@@ -83,7 +111,7 @@ pub struct Config {
 /// Parameters of a model by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ParameterCount {
-    /// In the blocks: L(12E² + 13E).
+    /// In the blocks: L(12E² + 13E), or of one block if all share their weights.
     pub blocks: usize,
     /// V·E, used at both ends.
     pub token_embedding: usize,
@@ -109,8 +137,9 @@ impl ModelConfig {
     #[must_use]
     pub fn parameter_count(&self) -> ParameterCount {
         let width = self.width;
+        let different = if self.share_layers { 1 } else { self.layers };
         ParameterCount {
-            blocks: self.layers * (12 * width * width + 13 * width),
+            blocks: different * (12 * width * width + 13 * width),
             token_embedding: self.vocabulary * width,
             position_embedding: self.block * width,
             final_norm: 2 * width,
@@ -192,6 +221,12 @@ impl TrainingConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return fault("dropout", "must be at least 0 and below 1");
         }
+        if !(0.0..1.0).contains(&self.head_dropout) {
+            return fault("head_dropout", "must be at least 0 and below 1");
+        }
+        if !matches!(self.weight_bits, 0 | 2..=8) {
+            return fault("weight_bits", "must be 0 (off) or from 2 to 8");
+        }
         if !(0.0..1.0).contains(&self.beta1) || !(0.0..1.0).contains(&self.beta2) {
             return fault("beta1", "beta1 and beta2 must be at least 0 and below 1");
         }
@@ -238,18 +273,61 @@ fn file_name(path: &Path) -> String {
 }
 
 /// `model.json`, in the words of GPT-2's `config.json` on the Hugging Face hub, so that other programs open the weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 struct HubConfig {
     model_type: String,
-    architectures: Vec<String>,
+    #[serde(default = "gelu_new")]
     activation_function: String,
     vocab_size: usize,
     n_positions: usize,
     n_embd: usize,
     n_layer: usize,
     n_head: usize,
+    #[serde(default = "epsilon")]
     layer_norm_epsilon: f64,
+    #[serde(default = "yes")]
     tie_word_embeddings: bool,
+    #[serde(default)]
+    n_inner: Option<usize>,
+    #[serde(default = "yes")]
+    scale_attn_weights: bool,
+    #[serde(default)]
+    scale_attn_by_inverse_layer_idx: bool,
+    #[serde(default)]
+    share_layers: bool,
+}
+
+// What GPT2Config takes for a key that is not there.
+fn gelu_new() -> String {
+    "gelu_new".into()
+}
+fn epsilon() -> f64 {
+    1e-5
+}
+fn yes() -> bool {
+    true
+}
+
+impl HubConfig {
+    /// What this program does not compute, in words.
+    fn unsupported(&self) -> Option<String> {
+        let kind = &self.model_type;
+        if kind != "gpt2" {
+            return Some(format!("model_type '{kind}'"));
+        }
+        if !self.tie_word_embeddings {
+            return Some("a head that is not tied to the token embedding".into());
+        }
+        if self.n_inner.is_some_and(|inner| inner != 4 * self.n_embd) {
+            return Some("n_inner other than 4 · n_embd".into());
+        }
+        if !self.scale_attn_weights || self.scale_attn_by_inverse_layer_idx {
+            return Some("attention scaled otherwise than by 1/√D".into());
+        }
+        let epsilon = self.layer_norm_epsilon;
+        (epsilon != f64::from(LAYER_NORM_EPSILON) && epsilon != 1e-5)
+            .then(|| format!("layer_norm_epsilon {epsilon}"))
+    }
 }
 
 /// ε of every LayerNorm, as in PyTorch and GPT-2.
@@ -259,11 +337,13 @@ impl ModelConfig {
     /// The text of `model.json`.
     #[must_use]
     pub fn to_hub_json(&self) -> String {
-        let value = serde_json::json!({
+        let mut value = serde_json::json!({
             "model_type": "gpt2",
             "architectures": ["GPT2LMHeadModel"],
-            // The exact GELU with erf, as in nanoGPT; GPT-2 itself uses the tanh form "gelu_new".
-            "activation_function": "gelu",
+            "activation_function": match self.activation {
+                Activation::Gelu => "gelu",
+                Activation::GeluTanh => "gelu_new",
+            },
             "vocab_size": self.vocabulary,
             "n_positions": self.block,
             "n_embd": self.width,
@@ -271,7 +351,13 @@ impl ModelConfig {
             "n_head": self.heads,
             "layer_norm_epsilon": 1e-5,
             "tie_word_embeddings": true,
+            "attn_pdrop": 0.0,
+            "embd_pdrop": 0.0,
+            "resid_pdrop": 0.0,
         });
+        if self.share_layers {
+            value["share_layers"] = true.into();
+        }
         format!("{value:#}\n")
     }
 
@@ -283,22 +369,32 @@ impl ModelConfig {
         let text = std::fs::read_to_string(path).map_err(|error| ModelError::io(path, error))?;
         let hub: HubConfig =
             serde_json::from_str(&text).map_err(|error| ModelError::file(path, error))?;
-        if hub.model_type != "gpt2" || hub.activation_function != "gelu" || !hub.tie_word_embeddings
-        {
+        if let Some(problem) = hub.unsupported() {
             return Err(ModelError::file(
                 path,
-                format!(
-                    "model_type '{}' with activation '{}' is not supported: it must be gpt2 with gelu and tied embeddings",
-                    hub.model_type, hub.activation_function
-                ),
+                format!("{problem} is not supported; it must be GPT-2 with tied embeddings"),
             ));
         }
+        let activation = match hub.activation_function.as_str() {
+            "gelu" => Activation::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
+            other => {
+                return Err(ModelError::file(
+                    path,
+                    format!(
+                        "activation_function '{other}' is not supported; gelu and gelu_new are"
+                    ),
+                ))
+            }
+        };
         let config = Self {
             vocabulary: hub.vocab_size,
             block: hub.n_positions,
             layers: hub.n_layer,
             heads: hub.n_head,
             width: hub.n_embd,
+            activation,
+            share_layers: hub.share_layers,
         };
         config.check(&file_name(path))?;
         Ok(config)

@@ -30,6 +30,9 @@ pub enum ModelError {
     /// The numbers went out of range while training or measuring.
     #[error("{0}")]
     Diverged(String),
+    /// A device that is not there.
+    #[error("{0}")]
+    Unavailable(String),
     /// candle refused an operation.
     #[error("candle: {0}")]
     Candle(#[from] candle_core::Error),
@@ -66,6 +69,7 @@ impl ModelError {
             }
             Self::Data(_) => Some("use more text, or a smaller block or vocabulary in the model configuration"),
             Self::Diverged(_) => Some("lower learning_rate or raise warmup_steps in the model configuration"),
+            Self::Unavailable(_) => Some("build with 'cargo build --release --features cuda' on a machine with an NVIDIA GPU, or use 'device: cpu'"),
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
                 Some("that file is no text; check that the input names the right file")
             }
@@ -80,6 +84,7 @@ impl From<ModelError> for StageError {
         let stage_error = match &error {
             ModelError::Io { path, source } => StageError::io(path, source),
             ModelError::Diverged(_) => StageError::new(Failure::Design, error.to_string()),
+            ModelError::Unavailable(problem) => StageError::new(Failure::Resource, problem.clone()),
             ModelError::Candle(_) => StageError::internal(error.to_string()),
             _ => StageError::input(error.to_string()),
         };

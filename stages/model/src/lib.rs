@@ -4,6 +4,7 @@
 //! Shapes in comments use nanoGPT's letters: B sequences, T positions, E width, H heads, D = E / H, V vocabulary.
 //! Everything here gives the same bits for the same input, whatever the number of threads.
 
+pub mod backward;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
@@ -13,12 +14,15 @@ pub mod generate;
 pub mod gpt;
 pub mod kernels;
 pub mod loss;
+pub mod network;
 pub mod optimizer;
 pub mod parameters;
 pub mod quant;
 pub mod quant_file;
 pub mod quant_forward;
+pub mod report;
 pub mod smooth;
+pub mod stock;
 pub mod tokenizer;
 
 pub use config::ModelConfig;

@@ -1,18 +1,18 @@
-//! Loss and gradient of a whole batch, shards side by side, as one operation of candle.
+//! Loss and gradient of a whole batch as one operation of candle.
 //!
 //! candle's own backward pass is several times slower for small models (each gradient is an addition onto a fresh zero
 //! tensor, each batched product one call), so the whole network is one `CustomOp1` on the flat parameter array with
-//! its own tested gradient. Everything around it (distillation terms, penalties) can be ordinary candle operations.
+//! its own tested gradient: terms of one's own around it can be ordinary candle operations. Training without such terms
+//! uses [`Workspace`] directly.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
-use rayon::prelude::*;
 
+use crate::backward::{Pass, Workspace};
 use crate::data::Batch;
-use crate::gpt::{Dropout, Network, ShardResult};
-use crate::kernels::add_into;
+use crate::network::Network;
 use crate::parameters::ParameterTable;
 use crate::{ModelConfig, ModelError};
 
@@ -58,60 +58,21 @@ impl BatchLoss {
             table: &self.table,
             parameters: Cow::Borrowed(parameters),
         };
-        let block = self.config.block;
-        let sequences = self.batch.inputs.len() / block;
-        let tokens = self.batch.inputs.len() as f64;
-        let per_shard = sequences.div_ceil(self.shards).max(1) * block;
-        let shards: Vec<_> = self
-            .batch
-            .inputs
-            .chunks(per_shard)
-            .zip(self.batch.targets.chunks(per_shard))
-            .enumerate()
-            .collect();
-        self.pool.install(|| {
-            let results: Vec<ShardResult> = shards
-                .into_par_iter()
-                .map(|(index, (inputs, targets))| {
-                    let key = self
-                        .seed
-                        .wrapping_add(index as u64)
-                        .wrapping_mul(0xd134_2543_de82_ef95);
-                    network.gradient(
-                        inputs,
-                        targets,
-                        (1.0 / tokens) as f32,
-                        Dropout {
-                            rate: self.dropout,
-                            key,
-                        },
-                    )
-                })
-                .collect();
-            let loss = results.iter().map(|result| result.loss_sum).sum::<f64>() / tokens;
-            (loss, reduce(results))
-        })
+        let tokens = self.batch.inputs.len();
+        let sequences = tokens / self.config.block;
+        let mut workspace = Workspace::new(&self.config, &self.table, sequences, self.shards);
+        let pass = Pass {
+            scale: 1.0 / tokens as f32,
+            dropout: self.dropout,
+            seed: self.seed,
+            accumulate: false,
+            ..Pass::default()
+        };
+        let sum = self
+            .pool
+            .install(|| workspace.run(&network, &self.batch, pass));
+        (sum / tokens as f64, workspace.gradient)
     }
-}
-
-/// Adds the shards' gradients in their order, in pieces side by side.
-fn reduce(results: Vec<ShardResult>) -> Vec<f32> {
-    let mut results = results.into_iter();
-    let mut total = results
-        .next()
-        .map(|first| first.gradient)
-        .unwrap_or_default();
-    let rest: Vec<Vec<f32>> = results.map(|result| result.gradient).collect();
-    const PIECE: usize = 1 << 14;
-    total
-        .par_chunks_mut(PIECE)
-        .enumerate()
-        .for_each(|(index, piece)| {
-            for gradient in &rest {
-                add_into(piece, &gradient[index * PIECE..][..piece.len()]);
-            }
-        });
-    total
 }
 
 impl CustomOp1 for BatchLoss {

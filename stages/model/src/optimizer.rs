@@ -1,13 +1,9 @@
 //! AdamW with decay on matrices only, gradient clipping, and the learning rate's schedule.
 
-use std::sync::Mutex;
-
-use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
 use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::config::TrainingConfig;
-use crate::loss::contiguous;
 use crate::parameters::ParameterTable;
 use crate::ModelError;
 
@@ -87,30 +83,16 @@ impl AdamW {
         }
     }
 
-    /// One step on a candle variable with the gradient that candle computed. Returns the gradient's norm.
+    /// One step: `parameters` move against `gradient`. Returns the gradient's L2 norm.
     ///
     /// # Errors
-    /// [`ModelError::Diverged`] when the gradient is no finite number; candle's errors.
-    pub fn step(&mut self, variable: &Var, gradient: &Tensor) -> Result<f64, ModelError> {
-        let update = Update {
-            optimizer: Mutex::new(self),
-            norm: Mutex::new(0.0),
-        };
-        variable.as_tensor().inplace_op2(gradient, &update)?;
-        let norm = update.norm.into_inner().unwrap_or(f64::NAN);
+    /// [`ModelError::Diverged`] when the gradient is no finite number; nothing has moved then.
+    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32]) -> Result<f64, ModelError> {
+        let norm = norm(gradient);
         if !norm.is_finite() {
             return Err(ModelError::Diverged(
                 "the gradient is no finite number any more".into(),
             ));
-        }
-        Ok(norm)
-    }
-
-    /// One step on plain slices; does nothing when the gradient is not finite. Returns the gradient's norm.
-    pub fn step_slices(&mut self, parameters: &mut [f32], gradient: &[f32]) -> f64 {
-        let norm = norm(gradient);
-        if !norm.is_finite() {
-            return norm;
         }
         let settings = &self.settings;
         let rate = learning_rate(settings, self.moments.step);
@@ -159,7 +141,7 @@ impl AdamW {
         if settings.head_sparsity > 0.0 {
             self.heads.shrink(parameters, rate * settings.head_sparsity);
         }
-        norm
+        Ok(norm)
     }
 }
 
@@ -258,38 +240,6 @@ impl HeadGroups {
                 });
             }
         }
-    }
-}
-
-struct Update<'a> {
-    optimizer: Mutex<&'a mut AdamW>,
-    norm: Mutex<f64>,
-}
-
-impl InplaceOp2 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn cpu_fwd(
-        &self,
-        parameters: &mut CpuStorage,
-        parameters_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let gradient = contiguous(gradient, gradient_layout)?;
-        let Some((start, end)) = parameters_layout.contiguous_offsets() else {
-            candle_core::bail!("a contiguous tensor is needed")
-        };
-        let CpuStorage::F32(parameters) = parameters else {
-            candle_core::bail!("f32 parameters are needed")
-        };
-        let (Ok(mut optimizer), Ok(mut norm)) = (self.optimizer.lock(), self.norm.lock()) else {
-            candle_core::bail!("a step of the optimiser was interrupted")
-        };
-        *norm = optimizer.step_slices(&mut parameters[start..end], gradient);
-        Ok(())
     }
 }
 

@@ -42,7 +42,7 @@ pub struct BlockRanges {
     pub down: Pair,
 }
 
-/// Where each tensor of a model lies in the flat array.
+/// Where each tensor of a model lies in the flat array. Layers that share their weights have the same ranges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterTable {
     pub segments: Vec<Segment>,
@@ -68,7 +68,12 @@ impl ParameterTable {
             vec![config.block, width],
             true,
         );
-        let blocks = (0..config.layers)
+        let different = if config.share_layers {
+            1
+        } else {
+            config.layers
+        };
+        let blocks: Vec<_> = (0..different)
             .map(|layer| {
                 let name = |part: &str| format!("transformer.h.{layer}.{part}");
                 BlockRanges {
@@ -85,10 +90,27 @@ impl ParameterTable {
         Self {
             token_embedding,
             position_embedding,
-            blocks,
+            blocks: blocks.into_iter().cycle().take(config.layers).collect(),
             final_norm,
             total: builder.total,
             segments: builder.segments,
+        }
+    }
+
+    /// Sets the weights of attention heads, given as (layer, head) of `heads`, to 0: their queries, keys and values, and what the
+    /// projection takes from them.
+    pub fn silence_heads(&self, values: &mut [f32], heads: usize, silenced: &[(usize, usize)]) {
+        let width = self.final_norm.weight.len();
+        let columns = width / heads;
+        for &(layer, head) in silenced {
+            let block = &self.blocks[layer];
+            let own = |column: usize| column % width / columns == head;
+            for row in values[block.qkv.weight.clone()].chunks_exact_mut(3 * width) {
+                clear_columns(row, own);
+            }
+            clear_columns(&mut values[block.qkv.bias.clone()], own);
+            values[block.projection.weight.clone()][head * columns * width..][..columns * width]
+                .fill(0.0);
         }
     }
 
@@ -115,6 +137,14 @@ impl ParameterTable {
             }
         }
         values
+    }
+}
+
+fn clear_columns(row: &mut [f32], own: impl Fn(usize) -> bool) {
+    for (column, value) in row.iter_mut().enumerate() {
+        if own(column) {
+            *value = 0.0;
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::config::Activation;
+use crate::parameters::ParameterTable;
+use crate::{ModelConfig, ModelError};
 
 /// Largest magnitude of an int8 code; -128 is not used.
 pub const CODE_LIMIT: f32 = 127.0;
@@ -188,6 +190,44 @@ impl QuantizedLinear {
     }
 }
 
+/// All parameters, with every matrix rounded as [`QuantizedLinear::quantize`] would with `bits` bits: what quantisation-aware
+/// training computes with. The token embedding is rounded by rows, as the head that it is; positions stay real.
+#[must_use]
+pub fn rounded_weights(table: &ParameterTable, parameters: &[f32], bits: u32) -> Vec<f32> {
+    let limit = ((1u32 << (bits - 1)) - 1) as f32;
+    let mut result = parameters.to_vec();
+    for segment in &table.segments {
+        let &[rows, columns] = segment.shape.as_slice() else {
+            continue;
+        };
+        let is_token = segment.range == table.token_embedding;
+        if segment.range == table.position_embedding {
+            continue;
+        }
+        let values = &mut result[segment.range.clone()];
+        let channel = |index: usize| {
+            if is_token {
+                index / columns
+            } else {
+                index % columns
+            }
+        };
+        let mut steps = vec![0.0f32; if is_token { rows } else { columns }];
+        for (index, value) in values.iter().enumerate() {
+            let top = &mut steps[channel(index)];
+            *top = top.max(value.abs());
+        }
+        steps
+            .iter_mut()
+            .for_each(|top| *top = (*top / limit).max(1e-12));
+        for (index, value) in values.iter_mut().enumerate() {
+            let step = steps[channel(index)];
+            *value = (*value / step).round_ties_even() * step;
+        }
+    }
+    result
+}
+
 fn retain_by(values: &mut Vec<i8>, mut keep: impl FnMut() -> bool) {
     values.retain(|_| keep());
 }
@@ -253,6 +293,21 @@ impl QuantizedGpt {
             })
             .sum();
         self.token.len() + self.position.len() + layers + 2 * self.width
+    }
+
+    /// The shape that its token files and prompts have to fit.
+    #[must_use]
+    pub fn shape(&self) -> ModelConfig {
+        ModelConfig {
+            vocabulary: self.vocabulary,
+            block: self.block,
+            layers: self.layers.len(),
+            // Heads may differ from layer to layer once some are pruned.
+            heads: 1,
+            width: self.width,
+            activation: Activation::Gelu,
+            share_layers: false,
+        }
     }
 
     /// The L2 norm of every head, in order of layers and heads.

@@ -148,9 +148,9 @@ impl<'a> FakeQuantized<'a> {
             let mixed = self.attention(&norm(residual, &layer.norm1), layer, weights);
             add_into(residual, &linear(&mixed, &layer.o, &weights.o));
         }
-        let up = linear(&norm(residual, &layer.norm2), &layer.up, &weights.up);
+        let mut up = linear(&norm(residual, &layer.norm2), &layer.up, &weights.up);
         let mut activated = vec![0.0; up.len()];
-        gelu(&mut activated, &up);
+        gelu(&mut activated, &mut up);
         fake_quantize(&mut activated, layer.gelu_scale);
         add_into(residual, &linear(&activated, &layer.down, &weights.down));
     }

@@ -1,5 +1,6 @@
-//! Tokenisers: byte-level BPE trained on the corpus, or GPT-2's own.
+//! Tokenisers: byte-level BPE trained on the corpus, GPT-2's own, or single characters.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub enum TokenizerKind {
     Bpe,
     /// GPT-2's byte-level BPE of 50,257 tokens.
     Gpt2,
+    /// One token for each character of the corpus, as in nanoGPT's character-level recipe, and one for the end of text.
+    Characters,
 }
 
 /// A tokeniser with an end-of-text token.
@@ -33,6 +36,8 @@ pub struct Tokenizer {
 enum Inner {
     Trained(Box<tokenizers::Tokenizer>),
     Gpt2(&'static tiktoken_rs::CoreBPE),
+    /// In ascending order; a character's token is its place.
+    Characters(Vec<char>),
 }
 
 /// `tokenizer.json` of a tokeniser that needs no table of its own.
@@ -40,6 +45,8 @@ enum Inner {
 #[serde(deny_unknown_fields)]
 struct Named {
     nanoflow_tokenizer: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    characters: String,
 }
 
 impl Tokenizer {
@@ -51,6 +58,28 @@ impl Tokenizer {
             end_of_text: 50256,
             vocabulary: 50257,
         }
+    }
+
+    /// One token for each character of `documents`; the last token is end-of-text.
+    ///
+    /// # Errors
+    /// When there is no text, or there are more characters than fit 16 bits.
+    pub fn characters(documents: &[&str]) -> Result<Self, ModelError> {
+        let all: BTreeSet<char> = documents.iter().flat_map(|text| text.chars()).collect();
+        Self::of_characters(all.into_iter().collect()).map_err(ModelError::Data)
+    }
+
+    fn of_characters(characters: Vec<char>) -> Result<Self, String> {
+        let end_of_text = u16::try_from(characters.len())
+            .map_err(|_| format!("{} characters do not fit 16 bits", characters.len()))?;
+        if characters.is_empty() || characters.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err("a tokeniser of characters needs them in ascending order".into());
+        }
+        Ok(Self {
+            vocabulary: characters.len() + 1,
+            inner: Inner::Characters(characters),
+            end_of_text,
+        })
     }
 
     /// Trains a byte-level BPE of at most `vocabulary` tokens: end-of-text, 256 bytes, and merges.
@@ -105,13 +134,15 @@ impl Tokenizer {
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let text = std::fs::read_to_string(path).map_err(|error| ModelError::io(path, error))?;
         if let Ok(named) = serde_json::from_str::<Named>(&text) {
-            if named.nanoflow_tokenizer == "gpt2" {
-                return Ok(Self::gpt2());
-            }
-            return Err(ModelError::file(
-                path,
-                format!("unknown tokeniser '{}'", named.nanoflow_tokenizer),
-            ));
+            return match named.nanoflow_tokenizer.as_str() {
+                "gpt2" => Ok(Self::gpt2()),
+                "characters" => Self::of_characters(named.characters.chars().collect())
+                    .map_err(|problem| ModelError::file(path, problem)),
+                other => Err(ModelError::file(
+                    path,
+                    format!("unknown tokeniser '{other}'"),
+                )),
+            };
         }
         let tokenizer = tokenizers::Tokenizer::from_bytes(text.as_bytes())
             .map_err(|error| ModelError::file(path, format!("not a tokeniser: {error}")))?;
@@ -128,6 +159,15 @@ impl Tokenizer {
                 .to_string(true)
                 .map_err(|error| ModelError::file(path, error))?,
             Inner::Gpt2(_) => "{ \"nanoflow_tokenizer\": \"gpt2\" }\n".to_string(),
+            Inner::Characters(characters) => {
+                let named = Named {
+                    nanoflow_tokenizer: "characters".into(),
+                    characters: characters.iter().collect(),
+                };
+                serde_json::to_string_pretty(&named)
+                    .map_err(|error| ModelError::file(path, error))?
+                    + "\n"
+            }
         };
         std::fs::write(path, text).map_err(|error| ModelError::io(path, error))
     }
@@ -159,6 +199,18 @@ impl Tokenizer {
                 .iter()
                 .map(|&id| id as u16)
                 .collect()),
+            Inner::Characters(characters) => text
+                .chars()
+                .map(|letter| {
+                    let place = characters.binary_search(&letter).map_err(|_| {
+                        ModelError::Data(format!(
+                            "the character {letter:?} is not among the {} that the tokeniser was made from",
+                            characters.len()
+                        ))
+                    })?;
+                    Ok(place as u16)
+                })
+                .collect(),
         }
     }
 
@@ -187,6 +239,14 @@ impl Tokenizer {
                     .map_err(|error| fault(error.to_string()))?;
                 Ok(String::from_utf8_lossy(&bytes).into_owned())
             }
+            Inner::Characters(characters) => tokens
+                .iter()
+                .filter(|&&token| token != self.end_of_text)
+                .map(|&token| {
+                    let letter = characters.get(usize::from(token)).copied();
+                    letter.ok_or_else(|| fault(format!("there is no token {token}")))
+                })
+                .collect(),
         }
     }
 
@@ -210,6 +270,7 @@ impl Tokenizer {
                         .decode_bytes(&[id as u32])
                         .map(|bytes| bytes.len() as u32)
                         .map_err(|error| ModelError::Data(format!("token {id}: {error}"))),
+                    Inner::Characters(characters) => Ok(characters[id].len_utf8() as u32),
                 }
             })
             .collect()
@@ -255,6 +316,24 @@ mod tests {
                 .expect("decodes"),
             TORTURE
         );
+    }
+
+    #[test]
+    fn characters_are_tokens_in_order_and_survive_the_file() {
+        let tokenizer = Tokenizer::characters(&["hello\n", "wörld"]).expect("made");
+        // \n d e h l o r w ö
+        assert_eq!((tokenizer.vocabulary(), tokenizer.end_of_text()), (10, 9));
+        assert_eq!(tokenizer.encode("wö\n").expect("encodes"), [7, 8, 0]);
+        assert_eq!(tokenizer.byte_lengths().expect("lengths")[7..], [1, 2, 0]);
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("tokenizer.json");
+        tokenizer.save(&path).expect("saved");
+        let again = Tokenizer::load(&path).expect("loaded");
+        assert_eq!(again.decode(&[3, 2, 9, 4]).expect("decodes"), "hel");
+        let error = again.encode("hex").expect_err("no x").to_string();
+        assert!(error.contains("'x'"), "{error}");
+        assert!(again.decode(&[10]).is_err());
+        assert!(Tokenizer::characters(&[]).is_err());
     }
 
     #[test]

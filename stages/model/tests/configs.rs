@@ -77,6 +77,8 @@ fn weights_and_shape_survive_the_files() {
         layers: 2,
         heads: 2,
         width: 16,
+        activation: Default::default(),
+        share_layers: false,
     };
     let model = nanoflow_model::Gpt::new(config.clone(), 1);
     let (weights, shape) = (
@@ -109,5 +111,122 @@ fn weights_and_shape_survive_the_files() {
             nanoflow_model::QuantizedGpt::load(&weights).is_err(),
             "cut at {length}"
         );
+    }
+}
+
+#[test]
+fn layers_that_share_their_weights_are_counted_once_and_written_for_each() {
+    let folder = tempfile::tempdir().expect("folder");
+    let config = ModelConfig {
+        vocabulary: 30,
+        block: 8,
+        layers: 3,
+        heads: 2,
+        width: 16,
+        activation: Default::default(),
+        share_layers: true,
+    };
+    let model = nanoflow_model::Gpt::new(config.clone(), 1);
+    let count = config.parameter_count();
+    assert_eq!(count.total(), model.parameters.len());
+    assert_eq!(count.blocks, 12 * 16 * 16 + 13 * 16);
+    let apart = ModelConfig {
+        share_layers: false,
+        ..config.clone()
+    };
+    assert_eq!(apart.parameter_count().blocks, 3 * count.blocks);
+    // Written once for each layer, so that a program that knows of no sharing computes the same.
+    let path = folder.path().join("m.safetensors");
+    model.save(&path).expect("saved");
+    let without = nanoflow_model::Gpt::load(apart, &path).expect("as separate layers");
+    let tokens = [3, 1, 4, 1, 5];
+    assert_eq!(
+        model.logits(&tokens).expect("logits"),
+        without.logits(&tokens).expect("logits")
+    );
+    let json = folder.path().join("config.json");
+    std::fs::write(&json, config.to_hub_json()).expect("written");
+    let read = ModelConfig::load_hub_json(&json).expect("config");
+    assert_eq!(read, config);
+    let again = nanoflow_model::Gpt::load(read, &path).expect("shared");
+    assert_eq!(again.parameters, model.parameters);
+}
+
+#[test]
+fn weights_in_bfloat16_are_half_the_size_and_close() {
+    use nanoflow_model::checkpoint::WeightType;
+    let folder = tempfile::tempdir().expect("folder");
+    let config = ModelConfig {
+        vocabulary: 300,
+        block: 8,
+        layers: 1,
+        heads: 2,
+        width: 64,
+        activation: Default::default(),
+        share_layers: false,
+    };
+    let model = nanoflow_model::Gpt::new(config.clone(), 1);
+    let path = |name: &str| folder.path().join(name);
+    model.save(&path("full")).expect("saved");
+    model
+        .save_as(&path("half"), WeightType::Bf16)
+        .expect("saved");
+    let size = |name: &str| std::fs::metadata(path(name)).expect("size").len();
+    assert!(size("half") < size("full") * 11 / 20);
+    let half = nanoflow_model::Gpt::load(config, &path("half")).expect("loaded");
+    for (half, full) in half.parameters.iter().zip(&model.parameters) {
+        assert!((half - full).abs() <= full.abs() / 256.0, "{half} {full}");
+    }
+}
+
+/// With the real library: `NANOFLOW_PYTHON=python3 cargo test -- --ignored`.
+#[test]
+#[ignore = "needs a Python with torch and transformers"]
+fn transformers_opens_our_model_and_gives_the_same_logits() {
+    use nanoflow_model::config::Activation;
+    for activation in [Activation::Gelu, Activation::GeluTanh] {
+        let folder = tempfile::tempdir().expect("folder");
+        let config = ModelConfig {
+            vocabulary: 90,
+            block: 16,
+            layers: 2,
+            heads: 3,
+            width: 24,
+            activation,
+            share_layers: false,
+        };
+        let mut model = nanoflow_model::Gpt::new(config.clone(), 5);
+        model
+            .parameters
+            .iter_mut()
+            .enumerate()
+            .for_each(|(index, value)| *value += 0.2 * ((index * 37 % 101) as f32 / 101.0 - 0.5));
+        model
+            .save(&folder.path().join("model.safetensors"))
+            .expect("saved");
+        std::fs::write(folder.path().join("config.json"), config.to_hub_json()).expect("written");
+        let script = "import sys, torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1]).eval()
+tokens = torch.tensor([[i * 7 % 90 for i in range(16)]])
+print(*model(tokens).logits[0].flatten().tolist())";
+        let python = std::env::var("NANOFLOW_PYTHON").unwrap_or("python3".into());
+        let output = std::process::Command::new(python)
+            .args(["-c", script])
+            .arg(folder.path())
+            .output()
+            .expect("python");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let theirs: Vec<f32> = text
+            .split_whitespace()
+            .map(|number| number.parse().expect("a number"))
+            .collect();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(theirs.len(), 16 * 90, "{error}");
+        let tokens: Vec<u16> = (0..16).map(|index| index * 7 % 90).collect();
+        let ours = model.logits(&tokens).expect("logits");
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert!((ours - theirs).abs() < 1e-4, "{ours} {theirs}");
+        }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor, Var, D};
+use candle_core::{DType, Device, Var};
+use nanoflow_model::backward::{Pass, Teacher, Workspace};
+use nanoflow_model::config::Activation;
 use nanoflow_model::data::Batch;
-use nanoflow_model::gpt::Dropout;
 use nanoflow_model::loss::{thread_pool, BatchLoss};
-use nanoflow_model::{Gpt, ModelConfig};
+use nanoflow_model::network::Network;
+use nanoflow_model::{stock, Gpt, ModelConfig};
 
 fn config() -> ModelConfig {
     ModelConfig {
@@ -15,12 +17,14 @@ fn config() -> ModelConfig {
         layers: 2,
         heads: 2,
         width: 12,
+        activation: Default::default(),
+        share_layers: false,
     }
 }
 
 /// A model whose weights are large enough for every part to matter.
-fn model() -> Gpt {
-    let mut model = Gpt::new(config(), 3);
+fn model(config: ModelConfig) -> Gpt {
+    let mut model = Gpt::new(config, 3);
     for (index, value) in model.parameters.iter_mut().enumerate() {
         // Norms are 1, biases 0, matrices about 0.02.
         let factor = if *value == 1.0 { 1.0 } else { 8.0 };
@@ -36,28 +40,63 @@ fn batch() -> Batch {
     Batch::random(&tokens, 8, 3, 5, 0)
 }
 
+/// Sum of the losses, and the gradient of `pass.scale` times it.
+fn gradient(model: &Gpt, batch: &Batch, pass: Pass) -> (f64, Vec<f32>) {
+    let sequences = batch.inputs.len() / model.config.block;
+    let mut workspace = Workspace::new(&model.config, &model.table, sequences, 2);
+    let sum = workspace.run(&model.network(), batch, pass);
+    (sum, workspace.gradient)
+}
+
+/// Every option that changes the loss or the way to it.
+fn variants<'a>(teacher: &'a Network<'a>) -> Vec<(ModelConfig, Pass<'a>)> {
+    let shared = ModelConfig {
+        share_layers: true,
+        activation: Activation::GeluTanh,
+        ..config()
+    };
+    let plain = Pass {
+        scale: 1.0 / batch().targets.len() as f32,
+        seed: 99,
+        ..Pass::default()
+    };
+    let dropped = Pass {
+        dropout: 0.2,
+        head_dropout: 0.3,
+        ..plain
+    };
+    let taught = Pass {
+        teacher: Some(Teacher {
+            network: teacher,
+            weight: 0.7,
+            temperature: 2.0,
+        }),
+        ..plain
+    };
+    vec![
+        (config(), plain),
+        (config(), dropped),
+        (shared, plain),
+        (config(), taught),
+    ]
+}
+
 #[test]
 fn gradient_matches_finite_differences() {
-    for dropout in [Dropout::default(), Dropout { rate: 0.2, key: 99 }] {
-        let (model, batch) = (model(), batch());
-        let scale = 1.0 / batch.targets.len() as f32;
-        let result = model
-            .network()
-            .gradient(&batch.inputs, &batch.targets, scale, dropout);
+    let teacher = Gpt::new(config(), 77);
+    for (config, pass) in variants(&teacher.network()) {
+        let (model, batch) = (model(config), batch());
+        let result = gradient(&model, &batch, pass).1;
         let loss = |parameters: Vec<f32>| {
             let changed = Gpt {
                 parameters,
                 ..model.clone()
             };
-            changed
-                .network()
-                .gradient(&batch.inputs, &batch.targets, scale, dropout)
-                .loss_sum
-                * f64::from(scale)
+            gradient(&changed, &batch, pass).0 * f64::from(pass.scale)
         };
         for segment in &model.table.segments {
             // A direction inside this tensor: its own gradient, so that no error can hide.
-            let gradient = &result.gradient[segment.range.clone()];
+            let gradient = &result[segment.range.clone()];
             let norm = gradient
                 .iter()
                 .map(|g| f64::from(*g).powi(2))
@@ -84,87 +123,13 @@ fn gradient_matches_finite_differences() {
     }
 }
 
-/// The same network in candle's differentiable operations, nothing fused.
-fn reference_loss(parameters: &Tensor, model: &Gpt, batch: &Batch) -> candle_core::Result<Tensor> {
-    let ModelConfig {
-        block,
-        heads,
-        width,
-        ..
-    } = model.config;
-    let sequences = batch.inputs.len() / block;
-    let get = |name: &str| {
-        let segment = model
-            .table
-            .segments
-            .iter()
-            .find(|segment| segment.name == name)
-            .expect("a tensor");
-        parameters
-            .narrow(0, segment.range.start, segment.range.len())?
-            .reshape(segment.shape.clone())
-    };
-    let norm = |x: &Tensor, name: &str| {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-        let scaled = centred.broadcast_div(&(variance + 1e-5)?.sqrt()?)?;
-        scaled
-            .broadcast_mul(&get(&format!("{name}.weight"))?)?
-            .broadcast_add(&get(&format!("{name}.bias"))?)
-    };
-    let linear = |x: &Tensor, name: &str| {
-        x.broadcast_matmul(&get(&format!("{name}.weight"))?)?
-            .broadcast_add(&get(&format!("{name}.bias"))?)
-    };
-    let softmax = |x: &Tensor| {
-        let e = x.exp()?;
-        e.broadcast_div(&e.sum_keepdim(D::Minus1)?)
-    };
-    let ids = |tokens: &[u16]| {
-        Tensor::new(
-            tokens.iter().map(|&t| u32::from(t)).collect::<Vec<_>>(),
-            &Device::Cpu,
-        )
-    };
-    let embedding = get("transformer.wte.weight")?;
-    let mut x = embedding
-        .index_select(&ids(&batch.inputs)?, 0)?
-        .reshape((sequences, block, width))?;
-    x = x.broadcast_add(&get("transformer.wpe.weight")?)?;
-    let mask: Vec<f32> = (0..block * block)
-        .map(|i| if i % block > i / block { -1e4 } else { 0.0 })
-        .collect();
-    let mask = Tensor::from_vec(mask, (block, block), &Device::Cpu)?;
-    for layer in 0..model.config.layers {
-        let name = |part: &str| format!("transformer.h.{layer}.{part}");
-        let qkv = linear(&norm(&x, &name("ln_1"))?, &name("attn.c_attn"))?;
-        let part = |index: usize| {
-            let part = qkv.narrow(2, index * width, width)?;
-            part.reshape((sequences, block, heads, width / heads))?
-                .transpose(1, 2)?
-                .contiguous()
-        };
-        let scores = (part(0)?.matmul(&part(1)?.t()?)? / ((width / heads) as f64).sqrt())?;
-        let mixed = softmax(&scores.broadcast_add(&mask)?)?.matmul(&part(2)?)?;
-        let mixed = mixed.transpose(1, 2)?.reshape((sequences, block, width))?;
-        x = (x + linear(&mixed, &name("attn.c_proj"))?)?;
-        let up = linear(&norm(&x, &name("ln_2"))?, &name("mlp.c_fc"))?;
-        x = (x + linear(&up.gelu_erf()?, &name("mlp.c_proj"))?)?;
-    }
-    let logits = norm(&x, "transformer.ln_f")?.broadcast_matmul(&embedding.t()?)?;
-    let logits = logits.reshape((sequences * block, model.config.vocabulary))?;
-    let wanted = logits
-        .gather(&ids(&batch.targets)?.unsqueeze(1)?, 1)?
-        .squeeze(1)?;
-    (logits.exp()?.sum(1)?.log()? - wanted)?.mean_all()
-}
-
 #[test]
 fn loss_and_gradient_match_candle_on_stock_operations() {
-    let (model, batch) = (model(), batch());
+    let (model, batch) = (model(config()), batch());
     let length = model.parameters.len();
     let variable = Var::from_vec(model.parameters.clone(), length, &Device::Cpu).expect("variable");
-    let reference = reference_loss(variable.as_tensor(), &model, &batch).expect("reference");
+    let reference =
+        stock::loss(variable.as_tensor(), &model.config, &model.table, &batch).expect("reference");
     let gradients = reference.backward().expect("backward");
     let reference_gradient = gradients.get(variable.as_tensor()).expect("gradient");
 
@@ -215,8 +180,69 @@ fn loss_and_gradient_match_candle_on_stock_operations() {
 }
 
 #[test]
+fn accumulated_gradients_are_the_gradient_of_the_larger_batch() {
+    let model = model(config());
+    let whole = batch();
+    let scale = 1.0 / whole.targets.len() as f32;
+    let pass = Pass {
+        scale,
+        ..Pass::default()
+    };
+    let (_, wanted) = gradient(&model, &whole, pass);
+    let mut workspace = Workspace::new(&model.config, &model.table, 1, 1);
+    for sequence in 0..3 {
+        let window = sequence * 8..(sequence + 1) * 8;
+        let micro = Batch {
+            inputs: whole.inputs[window.clone()].to_vec(),
+            targets: whole.targets[window].to_vec(),
+        };
+        let pass = Pass {
+            scale,
+            dropout: 0.0,
+            seed: 0,
+            accumulate: sequence > 0,
+            ..Pass::default()
+        };
+        let _ = workspace.run(&model.network(), &micro, pass);
+    }
+    for (ours, wanted) in workspace.gradient.iter().zip(&wanted) {
+        assert!((ours - wanted).abs() < 1e-6, "{ours} instead of {wanted}");
+    }
+}
+
+#[test]
+fn importance_is_the_slope_of_the_loss_in_a_head_s_gate() {
+    // A gate of 1 ± ε on head 1 of layer 0 is its rows of the projection times 1 ± ε.
+    let (model, batch) = (model(config()), batch());
+    let one = Batch {
+        inputs: batch.inputs[..8].to_vec(),
+        targets: batch.targets[..8].to_vec(),
+    };
+    let pass = Pass {
+        scale: 1.0,
+        ..Pass::default()
+    };
+    let mut workspace = Workspace::new(&model.config, &model.table, 1, 1);
+    let _ = workspace.run(&model.network(), &one, pass);
+    let importance = workspace.head_importance();
+    let mut moved = |factor: f32| {
+        let mut changed = model.clone();
+        let rows = changed.table.blocks[0].projection.weight.start + 6 * 12;
+        changed.parameters[rows..rows + 6 * 12]
+            .iter_mut()
+            .for_each(|value| *value *= factor);
+        workspace.run(&changed.network(), &one, pass)
+    };
+    let slope = (moved(1.02) - moved(0.98)) / 0.04;
+    assert!(
+        (importance[1] / slope.abs() - 1.0).abs() < 2e-2,
+        "{importance:?} {slope}"
+    );
+}
+
+#[test]
 fn gradient_has_the_same_bits_for_any_number_of_threads() {
-    let model = model();
+    let model = model(config());
     let run = |threads| {
         let operation = BatchLoss::new(
             Arc::new(model.config.clone()),

@@ -14,6 +14,8 @@ fn config() -> ModelConfig {
         layers: 2,
         heads: 4,
         width: 32,
+        activation: Default::default(),
+        share_layers: false,
     }
 }
 

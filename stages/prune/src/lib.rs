@@ -1,6 +1,10 @@
-//! Stage `prune`: removes the attention heads with the smallest weights of a quantised model, over all layers.
+//! Stage `prune`: removes attention heads of a quantised model, those that matter least over all layers.
 //!
-//! Input: `model` (of stage smoothquant). Outputs: `model`, and optionally `heads`, a table of all heads.
+//! Input: `model` (of stage smoothquant); `calib` (tokens of the training part) for the criteria `taylor` and `measured`; `trained`
+//! and `config` (the model before quantisation) for `taylor`; or `heads`, the table of an earlier pruning whose heads are removed
+//! again. Outputs: `model`, and optionally `heads`, a table of all heads.
+
+mod importance;
 
 use std::fmt::Write as _;
 
@@ -9,17 +13,37 @@ use nanoflow_model::QuantizedGpt;
 use nanoflow_sdk::{Context, Stage, StageError};
 use serde::{Deserialize, Serialize};
 
+/// What tells how much a head matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Criterion {
+    /// L2 norm of its Q, K, V and O weights.
+    #[default]
+    L2,
+    /// First-order Taylor expansion of the loss on calibration data (Michel et al. 2019).
+    Taylor,
+    /// The loss on calibration data without it; the heads go one by one.
+    Measured,
+}
+
 /// Parameters of the stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
     /// Share of all heads to remove, rounded to whole heads.
     pub ratio: f64,
+    pub criterion: Criterion,
+    /// Sequences of one block each to calibrate with.
+    pub sequences: usize,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { ratio: 0.2 }
+        Self {
+            ratio: 0.2,
+            criterion: Criterion::L2,
+            sequences: 128,
+        }
     }
 }
 
@@ -38,7 +62,7 @@ impl Stage for Prune {
     }
 
     fn about(&self) -> &'static str {
-        "removes the attention heads with the smallest weights"
+        "removes the attention heads that matter least"
     }
 
     fn run(&self, ctx: &mut Context) -> Result<(), StageError> {
@@ -50,8 +74,14 @@ impl Stage for Prune {
             ))
             .hint("use a value such as 0.2"));
         }
+        if params.sequences == 0 {
+            return Err(StageError::input("params: sequences is 0").hint("use a value such as 128"));
+        }
         let mut model = QuantizedGpt::load(ctx.input("model")?)?;
-        let heads = choose(model.head_norms(), params.ratio);
+        let mut heads = model.head_norms();
+        let count = (params.ratio * heads.len() as f64).round() as usize;
+        let scores = importance::scores(ctx, &params, &model, count)?;
+        mark(&mut heads, &scores, count);
         let removed: Vec<(usize, usize)> = heads
             .iter()
             .filter(|head| head.removed)
@@ -60,7 +90,8 @@ impl Stage for Prune {
         model.remove_heads(&removed)?;
         model.save(ctx.output("model")?)?;
         if let Some(path) = ctx.optional_output("heads") {
-            std::fs::write(path, table(&heads)).map_err(|error| StageError::io(path, &error))?;
+            std::fs::write(path, table(&heads, &scores))
+                .map_err(|error| StageError::io(path, &error))?;
         }
         ctx.metric("heads", heads.len() as f64, "heads");
         ctx.metric("heads_removed", removed.len() as f64, "heads");
@@ -69,23 +100,21 @@ impl Stage for Prune {
     }
 }
 
-/// Marks the `ratio` of heads with the smallest norms; of equal ones the first.
-fn choose(mut heads: Vec<HeadNorm>, ratio: f64) -> Vec<HeadNorm> {
-    let count = (ratio * heads.len() as f64).round() as usize;
+/// Marks the `count` heads with the smallest scores; of equal ones the first.
+fn mark(heads: &mut [HeadNorm], scores: &[f64], count: usize) {
     let mut order: Vec<usize> = (0..heads.len()).collect();
-    order.sort_by(|&a, &b| heads[a].norm.total_cmp(&heads[b].norm).then(a.cmp(&b)));
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(a.cmp(&b)));
     for &index in &order[..count.min(order.len())] {
         heads[index].removed = true;
     }
-    heads
 }
 
-fn table(heads: &[HeadNorm]) -> String {
-    let mut text = String::from("layer,head,l2_norm,removed\n");
-    for head in heads {
+fn table(heads: &[HeadNorm], scores: &[f64]) -> String {
+    let mut text = String::from("layer,head,l2_norm,score,removed\n");
+    for (head, score) in heads.iter().zip(scores) {
         let _ = writeln!(
             text,
-            "{},{},{:.6},{}",
+            "{},{},{:.6},{score:.6},{}",
             head.layer, head.head, head.norm, head.removed
         );
     }
@@ -99,7 +128,7 @@ mod tests {
     #[test]
     fn the_smallest_fifth_goes_over_all_layers() {
         let norms = [5.0, 1.0, 4.0, 3.0, 2.0, 9.0, 8.0, 7.0, 1.5, 6.0];
-        let heads = norms
+        let mut heads: Vec<HeadNorm> = norms
             .iter()
             .enumerate()
             .map(|(index, &norm)| HeadNorm {
@@ -109,14 +138,15 @@ mod tests {
                 removed: false,
             })
             .collect();
-        let chosen = choose(heads, 0.2);
-        let removed: Vec<_> = chosen
+        mark(&mut heads, &norms, 2);
+        let removed: Vec<_> = heads
             .iter()
             .filter(|head| head.removed)
             .map(|head| (head.layer, head.head))
             .collect();
         assert_eq!(removed, [(0, 1), (1, 3)]);
-        assert!(table(&chosen)
-            .starts_with("layer,head,l2_norm,removed\n0,0,5.000000,false\n0,1,1.000000,true\n"));
+        assert!(table(&heads, &norms).starts_with(
+            "layer,head,l2_norm,score,removed\n0,0,5.000000,5.000000,false\n0,1,1.000000,1.000000,true\n"
+        ));
     }
 }

@@ -1,13 +1,18 @@
 //! Stage `train`: trains a GPT from token files.
 //!
 //! Inputs: `data` and `val` (token files of stage `corpus`), `config` (a file of `configs/`), optionally `tokenizer` (only to
-//! check that its vocabulary is the model's) and `init` (weights to start from). Outputs: `model` (safetensors), `config` (model.json),
-//! `curve` (CSV), optionally `plot` (SVG).
+//! check that its vocabulary is the model's), `init` (weights to start from), `teacher` with `teacher_config` (a model to learn
+//! from) and `heads` (the table of stage prune: its removed heads are held at 0, to train after pruning). Outputs: `model`
+//! (safetensors), `config` (config.json of the Hugging Face hub), `curve` (CSV), optionally `plot` (SVG) and `events` (a folder with
+//! a TensorBoard event file).
 
 mod curve;
+mod events;
+mod extras;
 mod session;
 mod snapshot;
 
+use nanoflow_model::checkpoint::WeightType;
 use nanoflow_model::config::Config;
 use nanoflow_model::data::read_tokens;
 use nanoflow_model::{Gpt, Tokenizer};
@@ -15,6 +20,7 @@ use nanoflow_sdk::{Context, Stage, StageError};
 use serde::{Deserialize, Serialize};
 
 use curve::Curve;
+use extras::{Device, Distillation, Extras};
 use session::Session;
 
 /// Parameters of the stage; what they leave out comes from the configuration file.
@@ -28,6 +34,14 @@ pub struct Params {
     pub learning_rate: Option<f32>,
     /// Dropout instead of the configuration's.
     pub dropout: Option<f32>,
+    /// Weights of the output `model`: `f32` or `bf16`.
+    pub weights: WeightType,
+    /// How much is learned from the input `teacher`.
+    pub distillation: Distillation,
+    /// Where gradients are computed: `cpu`, or `cuda` in a build with that feature.
+    pub device: Device,
+    /// Sends the events to Weights & Biases with the program `wandb` if it is there; the stage then needs `network: true`.
+    pub wandb: bool,
 }
 
 impl Default for Params {
@@ -37,6 +51,10 @@ impl Default for Params {
             steps: None,
             learning_rate: None,
             dropout: None,
+            weights: WeightType::F32,
+            distillation: Distillation::default(),
+            device: Device::Cpu,
+            wandb: false,
         }
     }
 }
@@ -92,11 +110,15 @@ impl Stage for Train {
             None => Gpt::new(config.model.clone(), params.seed),
         };
         let threads = ctx.threads();
-        let mut session = Session::new(start, &config.training, params.seed, threads)?;
+        let mut extras = Extras::load(ctx, &config.model, params.distillation)?;
+        if params.device == Device::Cuda {
+            extras.use_cuda(&config.training)?;
+        }
+        let mut session = Session::new(start, &config.training, params.seed, threads, extras)?;
         let (model, curve) = session.train(ctx, &train, &validation)?;
-        model.save(ctx.output("model")?)?;
+        model.save_as(ctx.output("model")?, params.weights)?;
         write(ctx.output("config")?, &config.model.to_hub_json())?;
-        write_curve(ctx, &curve)
+        write_curve(ctx, &curve, params.wandb)
     }
 }
 
@@ -134,12 +156,32 @@ fn report_parameters(ctx: &mut Context, config: &Config) {
     );
 }
 
-fn write_curve(ctx: &mut Context, curve: &Curve) -> Result<(), StageError> {
+fn write_curve(ctx: &mut Context, curve: &Curve, wandb: bool) -> Result<(), StageError> {
     write(ctx.output("curve")?, &curve.to_csv())?;
     if let Some(path) = ctx.optional_output("plot") {
         write(path, &curve.to_svg())?;
     }
+    if let Some(folder) = ctx.optional_output("events") {
+        std::fs::create_dir_all(folder).map_err(|error| StageError::io(folder, &error))?;
+        let path = folder.join(events::FILE);
+        std::fs::write(&path, curve.to_events()).map_err(|error| StageError::io(&path, &error))?;
+        if wandb {
+            sync_to_wandb(folder);
+        }
+    }
     Ok(())
+}
+
+/// What happens there is told, and never makes the training fail.
+fn sync_to_wandb(folder: &std::path::Path) {
+    let result = std::process::Command::new("wandb")
+        .args(["sync", "--sync-tensorboard"])
+        .arg(folder)
+        .status();
+    match result {
+        Ok(status) => eprintln!("wandb sync: {status}"),
+        Err(error) => eprintln!("wandb is not there, nothing is sent: {error}"),
+    }
 }
 
 fn write(path: &std::path::Path, text: &str) -> Result<(), StageError> {

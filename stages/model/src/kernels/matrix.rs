@@ -126,6 +126,15 @@ pub fn multiply(target: MatrixMut, keep: bool, scale: f32, left: Matrix, right: 
     }
 }
 
+/// target = left·right, rows without gaps.
+///
+/// # Panics
+/// If the shapes do not match.
+pub fn multiply_into(target: &mut [f32], left: Matrix, right: Matrix) {
+    let target = MatrixMut::new(target, left.rows, right.columns);
+    multiply(target, false, 1.0, left, right);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,9 @@
 mod matrix;
 mod pointwise;
 
-pub use matrix::{multiply, Matrix, MatrixMut};
+pub use matrix::{multiply, multiply_into, Matrix, MatrixMut};
 pub use pointwise::{
-    add_bias, add_into, column_sums, cross_entropy, dropout, exponential, gelu, gelu_backward,
-    layer_norm, layer_norm_backward, softmax_causal, softmax_causal_backward, NormStatistics,
+    add_bias, add_into, column_sums, cross_entropy, distillation, dot, dropout, exponential, gelu,
+    gelu_tanh, layer_norm, layer_norm_backward, multiply_elements, scale, softmax_causal,
+    softmax_causal_backward, NormStatistics,
 };

@@ -23,8 +23,10 @@ fn sum_of(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+/// Σ left[i]·right[i], in lanes.
 #[inline(always)]
-fn dot(left: &[f32], right: &[f32]) -> f32 {
+#[must_use]
+pub fn dot(left: &[f32], right: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (left_chunks, right_chunks) = (left.chunks_exact(LANES), right.chunks_exact(LANES));
     let rest: f32 = left_chunks
@@ -76,26 +78,44 @@ fn normal(x: f32) -> (f32, f32) {
     (phi, gauss * 0.398_942_3)
 }
 
-/// target[i] = x·Φ(x), the exact GELU.
-pub fn gelu(target: &mut [f32], source: &[f32]) {
+/// target[i] = x·Φ(x), the exact GELU, and values[i] = x becomes the slope there.
+pub fn gelu(target: &mut [f32], values: &mut [f32]) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (y, &x) in target.iter_mut().zip(source) {
-                *y = x * normal(x).0;
+            for (y, x) in target.iter_mut().zip(values) {
+                let (phi, density) = normal(*x);
+                *y = *x * phi;
+                *x = phi + *x * density;
             }
         },
     );
 }
 
-/// gradient[i] *= d GELU(x) / dx.
-pub fn gelu_backward(gradient: &mut [f32], source: &[f32]) {
+/// As [`gelu`], in the form with tanh that GPT-2 was trained with: x·σ(2u) with u = √(2/π)·(x + 0.044715·x³).
+pub fn gelu_tanh(target: &mut [f32], values: &mut [f32]) {
+    const TWICE: f32 = 2.0 * 0.797_884_6;
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (d, &x) in gradient.iter_mut().zip(source) {
-                let (phi, density) = normal(x);
-                *d *= phi + x * density;
+            for (y, x) in target.iter_mut().zip(values) {
+                let square = *x * *x;
+                let sigma = 1.0 / (1.0 + exponential(-TWICE * *x * (1.0 + 0.044_715 * square)));
+                let inner = TWICE * (1.0 + 3.0 * 0.044_715 * square);
+                *y = *x * sigma;
+                *x = sigma + *x * sigma * (1.0 - sigma) * inner;
+            }
+        },
+    );
+}
+
+/// target[i] *= factors[i].
+pub fn multiply_elements(target: &mut [f32], factors: &[f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (t, &f) in target.iter_mut().zip(factors) {
+                *t *= f;
             }
         },
     );
@@ -108,6 +128,18 @@ pub fn add_into(target: &mut [f32], source: &[f32]) {
         || {
             for (t, &s) in target.iter_mut().zip(source) {
                 *t += s;
+            }
+        },
+    );
+}
+
+/// target *= factor.
+pub fn scale(target: &mut [f32], factor: f32) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for value in target.iter_mut() {
+                *value *= factor;
             }
         },
     );
@@ -222,7 +254,7 @@ pub fn softmax_causal(scores: &mut [f32], positions: usize) {
 
 #[inline(always)]
 fn softmax(row: &mut [f32]) {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = largest_of(row);
     for value in row.iter_mut() {
         *value = exponential(*value - largest);
     }
@@ -252,24 +284,39 @@ pub fn softmax_causal_backward(gradient: &mut [f32], probabilities: &[f32], posi
     );
 }
 
-/// Mean cross-entropy's sum over rows in nats; `logits` become `scale·(softmax - onehot)`, their gradient.
+/// Sum over rows of the cross-entropies in nats, each also put into `losses`; `logits` become
+/// `scale·(softmax - onehot)`, their gradient, unless `scale` is 0.
 ///
 /// # Panics
 /// If a target is past the vocabulary (the callers check token files when they read them).
 #[must_use]
-pub fn cross_entropy(logits: &mut [f32], targets: &[u16], vocabulary: usize, scale: f32) -> f64 {
+pub fn cross_entropy(
+    logits: &mut [f32],
+    targets: &[u16],
+    vocabulary: usize,
+    scale: f32,
+    losses: &mut [f32],
+) -> f64 {
     let mut total = 0.0;
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (row, &target) in logits.chunks_exact_mut(vocabulary).zip(targets) {
+            let rows = logits.chunks_exact_mut(vocabulary).zip(targets);
+            for ((row, &target), loss) in rows.zip(losses.iter_mut()) {
                 let wanted = row[target as usize];
-                let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let largest = largest_of(row);
+                if scale == 0.0 {
+                    let sum = sum_of(row, |value| exponential(value - largest));
+                    *loss = sum.ln() - (wanted - largest);
+                    total += f64::from(*loss);
+                    continue;
+                }
                 for value in row.iter_mut() {
                     *value = exponential(*value - largest);
                 }
                 let sum = sum_of(row, |value| value);
-                total += f64::from(sum.ln() - (wanted - largest));
+                *loss = sum.ln() - (wanted - largest);
+                total += f64::from(*loss);
                 let factor = scale / sum;
                 for value in row.iter_mut() {
                     *value *= factor;
@@ -281,20 +328,89 @@ pub fn cross_entropy(logits: &mut [f32], targets: &[u16], vocabulary: usize, sca
     total
 }
 
+/// As [`cross_entropy`] with a teacher: sum over rows of (1 - weight)·cross-entropy + weight·τ²·KL(teacher ‖ student), both at
+/// temperature τ; `logits` become `scale` times the gradient.
+#[must_use]
+pub fn distillation(
+    logits: &mut [f32],
+    teacher: &[f32],
+    targets: &[u16],
+    vocabulary: usize,
+    (scale, weight, temperature): (f32, f32, f32),
+) -> f64 {
+    let mut total = 0.0;
+    let mut buffers = [0; 3].map(|_| vec![0.0f32; vocabulary]);
+    let [plain, soft, wanted] = &mut buffers;
+    let rows = logits
+        .chunks_exact_mut(vocabulary)
+        .zip(teacher.chunks_exact(vocabulary));
+    for ((row, teacher), &target) in rows.zip(targets) {
+        log_softmax(plain, row, 1.0);
+        log_softmax(soft, row, temperature);
+        log_softmax(wanted, teacher, temperature);
+        let mut divergence = 0.0;
+        for ((own, wish), (logit, plain)) in
+            soft.iter().zip(&*wanted).zip(row.iter_mut().zip(&*plain))
+        {
+            let (probability, teacher) = (own.exp(), wish.exp());
+            divergence += teacher * (wish - own);
+            *logit = scale
+                * ((1.0 - weight) * plain.exp() + weight * temperature * (probability - teacher));
+        }
+        row[target as usize] -= scale * (1.0 - weight);
+        total += f64::from((1.0 - weight) * -plain[target as usize])
+            + f64::from(weight * temperature * temperature * divergence);
+    }
+    total
+}
+
+/// target = log softmax(source / temperature).
+fn log_softmax(target: &mut [f32], source: &[f32], temperature: f32) {
+    let largest = largest_of(source);
+    let sum: f32 = source
+        .iter()
+        .map(|value| ((value - largest) / temperature).exp())
+        .sum();
+    let shift = sum.ln();
+    for (target, value) in target.iter_mut().zip(source) {
+        *target = (value - largest) / temperature - shift;
+    }
+}
+
+/// In lanes, so that it vectorises.
+#[inline(always)]
+fn largest_of(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let rest = chunks
+        .remainder()
+        .iter()
+        .fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = if value > *lane { value } else { *lane };
+        }
+    }
+    lanes.iter().fold(rest, |a, &b| a.max(b))
+}
+
 /// Inverted dropout in place: element i is zeroed with probability `rate`, decided by a hash of (key, i) alone, so
-/// that the backward pass finds the same elements and no order of work can change them.
-pub fn dropout(values: &mut [f32], rate: f32, key: u64) {
+/// that the backward pass finds the same elements and no order of work can change them. `values` begin at element `start`.
+pub fn dropout(values: &mut [f32], rate: f32, key: u64, start: usize) {
     if rate <= 0.0 {
         return;
     }
     let limit = (f64::from(rate) * 4_294_967_296.0) as u32;
     let keep = 1.0 / (1.0 - rate);
-    let (low, high) = (key as u32, (key >> 32) as u32);
+    let (low, high) = (
+        (key as u32).wrapping_add(start as u32),
+        scramble((key >> 32) as u32),
+    );
     Arch::new().dispatch(
         #[inline(always)]
         || {
             for (index, value) in values.iter_mut().enumerate() {
-                let hash = scramble((index as u32).wrapping_add(low) ^ scramble(high));
+                let hash = scramble((index as u32).wrapping_add(low) ^ high);
                 *value *= if hash < limit { 0.0 } else { keep };
             }
         },
@@ -330,9 +446,9 @@ mod tests {
     #[test]
     fn gelu_at_known_points() {
         // x·Φ(x) with Φ from tables of the normal distribution.
-        let source = [0.0, 1.0, -1.0, 2.0, -3.0];
+        let mut source = [0.0, 1.0, -1.0, 2.0, -3.0];
         let mut target = [0.0; 5];
-        gelu(&mut target, &source);
+        gelu(&mut target, &mut source);
         for (ours, table) in
             target
                 .iter()
@@ -345,9 +461,11 @@ mod tests {
     #[test]
     fn dropout_keeps_the_mean_and_repeats() {
         let mut first = vec![1.0; 20000];
-        dropout(&mut first, 0.2, 77);
+        dropout(&mut first, 0.2, 77, 0);
         let mut second = vec![1.0; 20000];
-        dropout(&mut second, 0.2, 77);
+        let (head, tail) = second.split_at_mut(5000);
+        dropout(tail, 0.2, 77, 5000);
+        dropout(head, 0.2, 77, 0);
         assert_eq!(first, second);
         let mean = first.iter().sum::<f32>() / 20000.0;
         assert!((mean - 1.0).abs() < 0.02, "{mean}");

@@ -1,8 +1,8 @@
 //! A snapshot of a run that left every stage fresh.
 
 use std::borrow::Cow;
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::events::{Event, Outcome};
@@ -73,7 +73,7 @@ pub fn put_head(head: &Head, out: &mut Vec<u8>) {
 
 struct Builder<'a> {
     project: &'a Project,
-    files: HashMap<(PathBuf, bool), Watched>,
+    files: HashMap<(OsString, bool), Watched>,
     folders: Vec<Folder>,
     globs: BTreeMap<String, Vec<String>>,
 }
@@ -158,19 +158,20 @@ impl<'a> Builder<'a> {
         }
         self.state(state)?;
         let rest = format::Rest::decode(&before.rest)?;
+        // In their order, so that little is left to sort.
+        let mut files = Vec::with_capacity(before.head.stages * 4);
         for mut file in before.files(&rest)? {
             let every = file.owners.contains(&EVERY_STAGE);
             file.owners.retain(|owner| !redone.contains(owner));
-            let key = (file.path.clone(), file.flags.follow);
-            match self.files.entry(key) {
-                Entry::Occupied(mut now) if !every => now.get_mut().owners.extend(file.owners),
-                Entry::Occupied(_) => {}
-                Entry::Vacant(place) if !file.owners.is_empty() => {
-                    place.insert(file);
-                }
-                Entry::Vacant(_) => {}
+            let key = (file.path.clone().into_os_string(), file.flags.follow);
+            match self.files.get_mut(&key) {
+                Some(now) if !every => now.owners.extend(file.owners),
+                Some(_) => {}
+                None if !file.owners.is_empty() => files.push(file),
+                None => {}
             }
         }
+        files.extend(self.files.into_values());
         let mut head = before.head.clone();
         for mut folder in std::mem::take(&mut head.folders) {
             folder.owners.retain(|owner| !redone.contains(owner));
@@ -192,7 +193,6 @@ impl<'a> Builder<'a> {
                 })
                 .collect(),
         };
-        let mut files: Vec<Watched> = self.files.into_values().collect();
         let (mut watch, mut out) = (Vec::new(), Vec::new());
         put_head(&head, &mut watch);
         format::encode_files(&mut files, &mut watch);
@@ -361,7 +361,7 @@ impl<'a> Builder<'a> {
         let path = self.relative(path);
         let watched = self
             .files
-            .entry((path.clone(), follow))
+            .entry((path.clone().into_os_string(), follow))
             .or_insert_with(|| Watched {
                 path,
                 flags,

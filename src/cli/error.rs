@@ -43,5 +43,8 @@ impl CliError {
             CliError::Load(LoadError::Faults(_)) | CliError::Faults(_) => eprintln!("{self}"),
             _ => eprintln!("error: {self}"),
         }
+        if let CliError::Store(error) | CliError::Run(RunError::Store(error)) = self {
+            eprintln!("hint: {}", error.advice());
+        }
     }
 }

@@ -60,6 +60,15 @@ pub enum Event {
         unit: Option<String>,
         note: Option<String>,
     },
+    /// `sandbox: report`: a stage reached for what is not its own.
+    StageReached {
+        stage: String,
+        /// Such as `reading /tmp/x`.
+        what: String,
+        path: String,
+        /// The line to add to the flow file.
+        hint: String,
+    },
     StageFinished {
         stage: String,
         outcome: Outcome,

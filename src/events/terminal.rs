@@ -213,6 +213,12 @@ impl Sink for Terminal {
                 let word = self.paint("31;1", "gate failed");
                 self.line(&format!("{stage}: {word}: {message}"));
             }
+            Event::StageReached {
+                stage, what, hint, ..
+            } => {
+                let word = self.paint("33", "the sandbox would refuse");
+                self.line(&format!("{stage}: {word} {what}\n  hint: {hint}"));
+            }
             Event::StageDiffers {
                 stage,
                 output,

@@ -1,20 +1,22 @@
 //! One try of one stage, from its empty work directory to its recorded result.
 
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::watch;
 
 use crate::flow::StageId;
-use crate::store::{
-    Action, Content, Fresh, Kind, Measured, OutputRecord, Tree, TreeEntry, Unsynced,
-};
+use crate::store::{Action, Fresh, Measured, Unsynced};
 
+use super::allowed;
 use super::child::{self, Progress, Start, Stop};
+use super::difference;
 use super::plan::Resolved;
+use super::sandbox::{self, Reached};
 use super::schedule::log_path;
-use super::supervise::Ended;
+use super::supervise::{Ended, Order};
 use super::work::{self, Failed};
 use super::Project;
 
@@ -33,6 +35,16 @@ pub struct Done {
     /// A good result is in the store, whole but not recorded yet.
     pub result: Result<Fresh, Failed>,
     pub seconds: f64,
+    /// What it reached for beyond what it may, where that is only told.
+    pub reached: Vec<Told>,
+}
+
+/// Something that a stage reached for, in words, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub what: String,
+    pub path: String,
+    pub advice: String,
 }
 
 /// Runs the stage and keeps its result.
@@ -47,9 +59,11 @@ pub async fn run(
         .project
         .store
         .work(&attempt.project.flow.stage(attempt.id).name);
+    let mut reached = Vec::new();
     let result = try_run(&attempt, &work, stop, progress).await;
     let result = match result {
-        Ok(measured) => {
+        Ok((measured, told)) => {
+            reached = told;
             let (attempt, work) = (attempt.clone(), work.clone());
             blocking(move || keep(&attempt, &work, measured)).await
         }
@@ -60,6 +74,7 @@ pub async fn run(
     Done {
         result,
         seconds: started.elapsed().as_secs_f64(),
+        reached,
     }
 }
 
@@ -80,7 +95,7 @@ async fn try_run(
     work: &Path,
     stop: watch::Receiver<Stop>,
     progress: impl Fn(Progress),
-) -> Result<Measured, Failed> {
+) -> Result<(Measured, Vec<Told>), Failed> {
     let started = Instant::now();
     let project = &attempt.project;
     let log = log_path(project, &attempt.run, &project.flow.stage(attempt.id).name);
@@ -99,7 +114,14 @@ async fn try_run(
         })
         .await?
     };
+    let stage = project.flow.stage(attempt.id);
+    let checkpoint = stage
+        .checkpoint
+        .then(|| work::checkpoint_folder(&project.store, &attempt.resolved.key.0));
+    let confine = allowed::confine(project, attempt.id, work, checkpoint, &commands);
+    let enforced = confine.as_ref().is_some_and(|confine| confine.enforce);
     let mut measured = Measured::default();
+    let mut told = Vec::new();
     for argv in commands {
         if *stop.borrow() != Stop::No {
             return Err(Failed::Interrupted);
@@ -108,13 +130,17 @@ async fn try_run(
             .first()
             .map(|word| word.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let start = Start {
+        let order = Order {
             argv,
             env: work::environment(project, work),
             dir: work.to_path_buf(),
+            confine: confine.clone(),
+        };
+        let start = Start {
+            order,
             log: log.clone(),
         };
-        let ended = child::run(start, stop.clone(), &progress)
+        let ended = child::run(&project.keeper, start, stop.clone(), &progress)
             .await
             .map_err(|error| Failed::stage(format!("'{program}' could not be started: {error}")))?;
         measured.cpu_seconds += ended.cpu_seconds;
@@ -122,48 +148,132 @@ async fn try_run(
         if *stop.borrow() != Stop::No {
             return Err(Failed::Interrupted);
         }
-        if !ended.good() {
-            let stage = &project.flow.stage(attempt.id).name;
-            return Err(tell_failure(stage, &program, &ended, work, &log));
+        let counts = ended.reached.iter().filter(|reached| !reached.in_passing);
+        let counts: Vec<Told> = counts
+            .map(|reached| put_in_words(attempt, reached))
+            .collect();
+        note_in_log(&log, enforced, &counts);
+        let refused = enforced && !counts.is_empty();
+        if refused || !ended.good() {
+            return Err(tell_failure(
+                attempt, &program, &ended, enforced, work, &log,
+            ));
         }
+        told.extend(counts);
     }
     measured.seconds = started.elapsed().as_secs_f64();
-    Ok(measured)
+    Ok((measured, told))
 }
 
-/// The failure in words: what the stage told itself, else the last line of its log.
-fn tell_failure(stage: &str, program: &str, ended: &Ended, work: &Path, log: &Path) -> Failed {
-    if let Some(told) = work::told_failure(work) {
-        return Failed::Stage {
-            message: told.message,
-            hint: told.hint,
-            kind: Some(told.failure),
-        };
+fn put_in_words(attempt: &Attempt, reached: &Reached) -> Told {
+    let project = &attempt.project;
+    let stage = project.flow.stage(attempt.id);
+    Told {
+        what: sandbox::tell(reached),
+        path: reached.path.clone(),
+        advice: sandbox::advise(reached, &project.dir, &project.flow, stage),
     }
-    let program = match program {
-        "/bin/sh" => "the command",
-        "/proc/self/exe" => "the plugin",
-        other => other,
-    };
+}
+
+/// Adds what was reached for to the stage's log, where it is found later too.
+fn note_in_log(log: &Path, enforced: bool, told: &[Told]) {
+    let word = if enforced { "refused" } else { "noted" };
+    let lines: String = told
+        .iter()
+        .map(|told| format!("nanoflow: the sandbox {word} {}\n", told.what))
+        .collect();
+    if lines.is_empty() {
+        return;
+    }
+    let file = std::fs::File::options().append(true).open(log);
+    if let Err(error) = file.and_then(|mut file| file.write_all(lines.as_bytes())) {
+        tracing::warn!("{}: {error}", log.display());
+    }
+}
+
+/// The failure in words: what the sandbox refused, else what the stage told itself, else the last line of its log.
+fn tell_failure(
+    attempt: &Attempt,
+    program: &str,
+    ended: &Ended,
+    enforced: bool,
+    work: &Path,
+    log: &Path,
+) -> Failed {
+    let stage = &attempt.project.flow.stage(attempt.id).name;
     let text = std::fs::read(log).unwrap_or_default();
-    let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(2000)..]).into_owned();
-    let last = tail
-        .lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default()
-        .to_string();
-    let mut message = format!("{program}: {}", ended.tell());
-    if !last.is_empty() {
-        let short: String = last.chars().take(300).collect();
-        message.push_str(&format!("; it said: {short}"));
-    }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let refused = match enforced {
+        true => refused(attempt, ended, &text),
+        false => Vec::new(),
+    };
+    let counts = ended.reached.iter().any(|reached| !reached.in_passing);
+    let told = work::told_failure(work).filter(|_| !counts || !enforced);
+    let (message, mut hint, kind) = match told {
+        Some(told) => (told.message, told.hint, Some(told.failure)),
+        None => {
+            let program = match program {
+                "/bin/sh" => "the command",
+                "/proc/self/exe" => "the plugin",
+                other => other,
+            };
+            let mut message = format!("{program}: {}", ended.tell());
+            if let Some(last) = last_line(&text) {
+                message.push_str(&format!("; it said: {last}"));
+            }
+            let hint = format!("'nanoflow log {stage}' shows all that it printed");
+            (message, Some(hint), None)
+        }
+    };
+    let Some(first) = refused.first() else {
+        return Failed::Stage {
+            message,
+            hint,
+            kind,
+        };
+    };
+    let more = match refused.len() {
+        1 => String::new(),
+        count => format!(" and {} more (see the log)", count - 1),
+    };
+    let seen = format!("the sandbox refused {}{more}", first.what);
+    hint = Some(first.advice.clone());
+    let message = match (counts, ended.good()) {
+        (true, true) => format!("{seen}, though the stage went on"),
+        (true, false) => format!("{seen}; {message}"),
+        // It may have been something else that it failed for.
+        (false, _) => format!("{message} ({seen})"),
+    };
     Failed::Stage {
         message,
-        hint: Some(format!("'nanoflow log {stage}' shows all that it printed")),
-        kind: None,
+        hint,
+        kind,
     }
+}
+
+/// What was refused, that which counts first; where the kernel tells of nothing, what the stage printed about it.
+fn refused(attempt: &Attempt, ended: &Ended, log: &str) -> Vec<Told> {
+    let mut reached = ended.reached.clone();
+    reached.sort_by_key(|reached| (reached.in_passing, reached.access != sandbox::Access::Look));
+    if reached.is_empty() {
+        let found = sandbox::told_in_log(log).filter(|_| !ended.watched);
+        reached.extend(found.map(|path| Reached {
+            access: sandbox::Access::Read,
+            path,
+            in_passing: true,
+        }));
+    }
+    reached
+        .iter()
+        .map(|reached| put_in_words(attempt, reached))
+        .collect()
+}
+
+fn last_line(log: &str) -> Option<String> {
+    let lines = log.lines().rev().map(str::trim);
+    let mut lines =
+        lines.filter(|line| !line.is_empty() && !line.starts_with("nanoflow: the sandbox "));
+    lines.next().map(|line| line.chars().take(300).collect())
 }
 
 /// Moves what the stage made into the store.
@@ -218,7 +328,7 @@ pub async fn compare(
                     if content.digest != record.digest {
                         differences.push((
                             name.clone(),
-                            difference(&attempt.project, record, path, content),
+                            difference::of_outputs(&attempt.project.store, record, path, content),
                         ));
                     }
                 }
@@ -230,70 +340,4 @@ pub async fn compare(
     };
     work::clear(&work);
     result
-}
-
-/// The first place in which an output differs.
-fn difference(project: &Project, record: &OutputRecord, path: &Path, content: &Content) -> String {
-    if record.kind != content.kind {
-        return format!("in kind: {:?}, then {:?}", record.kind, content.kind);
-    }
-    let store = &project.store;
-    let (Kind::Directory, Some(new)) = (record.kind, &content.tree) else {
-        return first_byte(&store.object_path(&record.digest), path);
-    };
-    let old: Tree = store.tree(&record.digest).unwrap_or_default();
-    let names = |tree: &Tree| -> std::collections::BTreeMap<String, TreeEntry> {
-        tree.entries
-            .iter()
-            .map(|entry| (entry.path().to_string(), entry.clone()))
-            .collect()
-    };
-    let (old, new) = (names(&old), names(new));
-    for name in old
-        .keys()
-        .chain(new.keys())
-        .collect::<std::collections::BTreeSet<_>>()
-    {
-        match (old.get(name), new.get(name)) {
-            (Some(before), Some(after)) if before == after => {}
-            (Some(before), Some(after)) => {
-                let file: PathBuf = path.join(crate::store::decode_path(name));
-                return match (before.file(), after.file()) {
-                    (Some((digest, _)), Some(_)) => format!(
-                        "in {name} {}",
-                        first_byte(&store.object_path(&digest), &file)
-                    ),
-                    _ => format!("in the kind of {name}"),
-                };
-            }
-            (Some(_), None) => return format!("in {name}, which was not written the second time"),
-            _ => return format!("in {name}, which was written only the second time"),
-        }
-    }
-    "in its listing".to_string()
-}
-
-/// `at byte 17 (line 2)`, counted from 1 as `cmp` does.
-fn first_byte(old: &Path, new: &Path) -> String {
-    let (old, new) = (
-        std::fs::read(old).unwrap_or_default(),
-        std::fs::read(new).unwrap_or_default(),
-    );
-    let place = old
-        .iter()
-        .zip(&new)
-        .position(|(a, b)| a != b)
-        .unwrap_or(old.len().min(new.len()));
-    let line = old
-        .iter()
-        .take(place)
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1;
-    format!(
-        "at byte {} (line {line}; sizes {} and {})",
-        place + 1,
-        old.len(),
-        new.len()
-    )
 }

@@ -1,23 +1,20 @@
-//! A stage's process: started below a supervisor, its lines read as they come, stopped on demand.
+//! A stage's process: started below a guard, its lines read as they come, stopped on demand.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
-use super::supervise::{from_status, Ended};
+use super::supervise::{Ended, Keeper, Order};
 
-/// What to start.
+/// What to start, and where its output goes.
 pub struct Start {
-    pub argv: Vec<OsString>,
-    pub env: Vec<(OsString, OsString)>,
-    pub dir: PathBuf,
+    pub order: Order,
     pub log: PathBuf,
 }
 
@@ -44,8 +41,9 @@ const LONGEST_PROGRESS: usize = 8192;
 /// Runs the process to its end. Output goes to the log, progress lines to `progress`.
 ///
 /// # Errors
-/// The supervisor could not be started or the log not be written.
+/// No guard could be started or the log not be written.
 pub async fn run(
+    keeper: &Keeper,
     start: Start,
     mut stop: watch::Receiver<Stop>,
     progress: impl Fn(Progress),
@@ -53,29 +51,12 @@ pub async fn run(
     let mut log = File::options().create(true).append(true).open(&start.log)?;
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    // The program of this very process, even if the file was replaced since.
-    let mut command = tokio::process::Command::new("/proc/self/exe");
-    command
-        .arg0("nanoflow")
-        .arg("__supervise")
-        .args(&start.argv)
-        .env_clear()
-        .envs(start.env)
-        .current_dir(&start.dir)
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn()?;
-    drop(command);
+    let (mut stdout, their_stdout) = output_pipe()?;
+    let (mut stderr, their_stderr) = output_pipe()?;
+    keeper.guard(&[theirs.into(), their_stdout, their_stderr])?;
     let (mut reports, mut orders) = UnixStream::from_std(ours)?.into_split();
-    let mut stdout = child
-        .stdout
-        .take()
-        .ok_or_else(|| std::io::Error::other("no standard output"))?;
-    let mut stderr = child
-        .stderr
-        .take()
-        .ok_or_else(|| std::io::Error::other("no standard error"))?;
+    // A guard that is gone already shows itself below.
+    let _ = orders.write_all(&start.order.to_bytes()).await;
     let mut lines = Lines::default();
     let (mut out_chunk, mut err_chunk, mut report_chunk) =
         (vec![0u8; 16 << 10], vec![0u8; 16 << 10], [0u8; 512]);
@@ -96,7 +77,7 @@ pub async fn run(
                 log.write_all(&err_chunk[..count])?;
             }
             read = reports.read(&mut report_chunk), if report_open => {
-                // A killed supervisor leaves no whole report; its exit status is judged below.
+                // A killed guard leaves no whole report.
                 let count = read.unwrap_or(0);
                 report_open = count > 0;
                 report.extend_from_slice(&report_chunk[..count]);
@@ -111,8 +92,13 @@ pub async fn run(
             }
         }
     }
-    let status = child.wait().await?;
-    Ok(serde_json::from_slice(report.trim_ascii()).unwrap_or_else(|_| from_status(status)))
+    Ok(serde_json::from_slice(report.trim_ascii()).unwrap_or_default())
+}
+
+/// A pipe whose first end is read here.
+fn output_pipe() -> std::io::Result<(pipe::Receiver, OwnedFd)> {
+    let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
 }
 
 /// Standard output cut into lines: progress lines are told, all others go to the log.

@@ -1,11 +1,14 @@
 //! Bringing stages up to date: planning, child processes, resources, the run itself.
 
+mod allowed;
 mod attempt;
 mod child;
+mod difference;
 mod plan;
 mod programs;
 mod project;
 mod resources;
+mod sandbox;
 mod schedule;
 pub mod snapshot;
 mod sources;

@@ -9,6 +9,7 @@ use crate::store::{StatCache, Store};
 use super::programs::{self, Programs};
 use super::snapshot::folder_of;
 use super::sources::Sources;
+use super::supervise::Keeper;
 use super::tools::Tools;
 
 /// What the command line lays over the file.
@@ -29,6 +30,7 @@ pub struct Project {
     pub(super) sources: Sources,
     pub programs: Programs,
     pub tools: Tools,
+    pub(super) keeper: Keeper,
     text: String,
 }
 
@@ -101,6 +103,7 @@ impl Project {
             Ok(graph) if faults.is_empty() => Project {
                 programs: Programs::default(),
                 sources: Sources::new(&dir),
+                keeper: Keeper::new(&dir, tools.path()),
                 dir,
                 file: shown,
                 flow,

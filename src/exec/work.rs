@@ -59,7 +59,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Failed + '_ {
 }
 
 /// Where a stage keeps state over interrupted tries of one key.
-fn checkpoint_folder(store: &Store, key: &str) -> PathBuf {
+pub fn checkpoint_folder(store: &Store, key: &str) -> PathBuf {
     store.root().join("checkpoints").join(key)
 }
 

@@ -36,6 +36,8 @@ pub struct Flow {
     /// Other names of stages.
     pub aliases: BTreeMap<String, StageId>,
     pub limits: Limits,
+    /// Of all stages that do not say otherwise.
+    pub sandbox: Sandbox,
     /// Out-of-tree plugins: the word after `uses:` → a path relative to the flow file.
     pub plugins: BTreeMap<String, Plugin>,
 }
@@ -58,6 +60,15 @@ impl Flow {
     }
     pub fn ids(&self) -> impl Iterator<Item = StageId> {
         (0..self.stages.len()).map(StageId)
+    }
+    /// What happens when a stage reaches for what is not its own.
+    pub fn sandbox_mode(&self, id: StageId) -> SandboxMode {
+        let own = self.stage(id).sandbox.mode;
+        own.or(self.sandbox.mode).unwrap_or_default()
+    }
+    /// Places that a stage may read besides its own and the system's.
+    pub fn sandbox_read(&self, id: StageId) -> impl Iterator<Item = &String> {
+        self.sandbox.read.iter().chain(&self.stage(id).sandbox.read)
     }
     /// The stage of this name or alias.
     pub fn find(&self, name: &str) -> Option<StageId> {
@@ -94,6 +105,7 @@ pub struct Stage {
     pub gates: Vec<Gate>,
     pub resources: Resources,
     pub network: bool,
+    pub sandbox: Sandbox,
     pub checkpoint: bool,
     /// The result depends on the machine's architecture and operating system.
     pub platform: bool,
@@ -177,6 +189,25 @@ pub struct Resources {
     pub cpu: Option<usize>,
     pub memory: Option<u64>,
     pub licenses: BTreeMap<String, u64>,
+}
+
+/// `sandbox:` as a flow or a stage says it. It decides what a stage may do, not what it makes, so it is in no key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    pub mode: Option<SandboxMode>,
+    /// Relative to the flow file, absolute, or beginning with `$VARIABLE`.
+    pub read: Vec<String>,
+}
+
+/// What happens when a stage reaches for what is not its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SandboxMode {
+    /// It is refused, and the stage fails.
+    #[default]
+    Enforce,
+    /// It is told.
+    Report,
+    Off,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

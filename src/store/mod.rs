@@ -65,6 +65,27 @@ impl StoreError {
             source,
         }
     }
+
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        use std::io::ErrorKind;
+        let kind = match self {
+            StoreError::Io { source, .. } => source.kind(),
+            StoreError::Other(_) => ErrorKind::Other,
+        };
+        match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                "make room ('nanoflow gc' removes old results) and run again; nothing that was kept is lost"
+            }
+            ErrorKind::PermissionDenied => {
+                "it belongs to another user or is write-protected; change its owner or mode, or use a checkout of your own"
+            }
+            ErrorKind::ReadOnlyFilesystem => {
+                "the disk is read-only; mount it for writing, or use a checkout elsewhere"
+            }
+            _ => "see to the disk and run again; what is lost is made again",
+        }
+    }
 }
 
 /// The cache folder of one flow, and its artifacts.

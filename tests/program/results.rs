@@ -458,7 +458,7 @@ stages:
     let said = flow.expect(1, &["run", "--twice"]);
     assert!(
         said.stderr
-            .contains("bad: not reproducible: output 'o' differs at byte "),
+            .contains("bad: not reproducible: output 'o' differs at line 2: '"),
         "{}",
         said.stderr
     );

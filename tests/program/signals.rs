@@ -76,6 +76,182 @@ fn signals_leave_no_child() {
 }
 
 #[test]
+fn interrupted_once_it_stops_in_two_seconds_and_twice_at_once() {
+    for (times, mark, limit) in [(1, "86421", 2000), (2, "86422", 1000)] {
+        let flow = Flow::new(&STUBBORN.replace("MARK", mark));
+        let mut child = start(&flow, mark);
+        let sent = Instant::now();
+        for _ in 0..times {
+            signal(&child, "INT");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(child.wait().expect("end").code(), Some(130));
+        // Other tests run meanwhile; what is compared is with the 1.5 s that a stage has to stop by itself.
+        assert!(
+            sent.elapsed() < Duration::from_millis(limit) * slow(),
+            "{times}: {:?}",
+            sent.elapsed()
+        );
+        wait_until("the end", || alive(mark) == 0);
+    }
+}
+
+/// How much slower than it should be a busy machine may be: more processes that want to run than processors.
+fn slow() -> u32 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load
+        .split('.')
+        .next()
+        .and_then(|load| load.parse::<usize>().ok())
+        .unwrap_or(0);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(1 + load / processors).unwrap_or(1)
+}
+
+/// A well-behaved stage ends by itself when asked, with time to clean up.
+#[test]
+fn a_stage_may_clean_up() {
+    let flow = Flow::new("version: 1\nstages:\n  a: { run: \"trap 'sleep 0.2; echo cleaned; exit 1' TERM; sleep 86423 & wait\", outputs: { o: o } }\n");
+    let mut child = flow
+        .command()
+        .args(["run"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run");
+    wait_until("the stage starts", || alive("86423") == 1);
+    signal(&child, "INT");
+    assert_eq!(child.wait().expect("end").code(), Some(130));
+    let run = std::fs::read_dir(flow.path("cache/runs"))
+        .expect("runs")
+        .flatten()
+        .next();
+    let log = run.expect("a run").path().join("logs/a.log");
+    assert_eq!(std::fs::read_to_string(log).expect("a log"), "cleaned\n");
+    assert_eq!(alive("86423"), 0);
+}
+
+/// Processes whose parent this is, and what they call themselves.
+fn children(parent: u32) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default().to_string();
+        if fields.split_whitespace().nth(1) == Some(&parent.to_string()) {
+            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            found.push((pid, String::from_utf8_lossy(&words).replace('\0', " ")));
+        }
+    }
+    found
+}
+
+fn kill_nine(pids: &[u32]) {
+    let words: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let status = std::process::Command::new("kill")
+        .arg("-9")
+        .args(&words)
+        .status();
+    assert!(status.expect("kill").success());
+}
+
+/// The process that starts stages, and the one that guards the stage that runs.
+fn keeper_and_guard(child: &Child) -> (u32, u32) {
+    let keepers = children(child.id());
+    let [(keeper, name)] = keepers.as_slice() else {
+        panic!("{keepers:?}");
+    };
+    assert!(name.starts_with("stage-keeper"), "{name}");
+    let guards = children(*keeper);
+    let [(guard, _)] = guards.as_slice() else {
+        panic!("{guards:?}");
+    };
+    (*keeper, *guard)
+}
+
+#[test]
+fn whatever_is_killed_no_child_is_left() {
+    type Which = fn(u32, u32, u32) -> Vec<u32>;
+    let cases: [(&str, &str, Which); 4] = [
+        ("the guard", "86431", |_, _, guard| vec![guard]),
+        ("nanoflow and its keeper", "86432", |own, keeper, _| {
+            vec![own, keeper]
+        }),
+        ("nanoflow and the guard", "86433", |own, _, guard| {
+            vec![own, guard]
+        }),
+        ("the keeper, then nanoflow", "86434", |own, keeper, _| {
+            vec![keeper, own]
+        }),
+    ];
+    for (what, mark, which) in cases {
+        let flow = Flow::new(&STUBBORN.replace("MARK", mark));
+        let mut child = start(&flow, mark);
+        let (keeper, guard) = keeper_and_guard(&child);
+        kill_nine(&which(child.id(), keeper, guard));
+        let code = child.wait().expect("end").code();
+        wait_until(what, || alive(mark) == 0);
+        if what == "the guard" {
+            assert_eq!(code, Some(1));
+            assert_eq!(flow.states()[0], "a=failed");
+        }
+        flow.expect(0, &["run", "tidy"]);
+    }
+}
+
+#[test]
+fn without_its_keeper_a_run_goes_on() {
+    let flow = Flow::new(
+        "version: 1\nstages:\n  a: { run: 'sleep 1; echo x > {{ outputs.o }}', outputs: { o: o } }\n  b: { run: 'cat {{ inputs.i }} > {{ outputs.o }}', inputs: { i: a.o }, outputs: { o: o } }\n",
+    );
+    let mut child = flow
+        .command()
+        .args(["run"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run");
+    wait_until("the stage starts", || {
+        children(child.id())
+            .iter()
+            .any(|(keeper, _)| !children(*keeper).is_empty())
+    });
+    let (keeper, _) = keeper_and_guard(&child);
+    kill_nine(&[keeper]);
+    assert!(child.wait().expect("end").success());
+    assert_eq!(flow.read("artifacts/b/o"), "x\n");
+}
+
+#[test]
+fn stopped_processes_and_daemons_end_too() {
+    let mark = "86441";
+    let daemon = "import os, sys\nif os.fork(): sys.exit()\nos.setsid()\nif os.fork(): sys.exit()\nos.close(1); os.close(2)\nos.execvp('sleep', ['sleep', 'MARK'])\n";
+    let flow = Flow::new(
+        &"version: 1\nstages:\n  a: { run: 'python3 {{ inputs.d }}; sleep MARK & sleep 0.5; kill -STOP $!; sleep MARK', inputs: { d: daemon.py }, outputs: { o: o } }\n  tidy: { run: 'python3 {{ inputs.d }}; echo x > {{ outputs.o }}', inputs: { d: daemon.py }, outputs: { o: o } }\n"
+            .replace("MARK", mark),
+    );
+    flow.write("daemon.py", daemon.replace("MARK", mark));
+    flow.expect(0, &["run", "tidy"]);
+    assert_eq!(alive(mark), 0);
+    for name in ["INT", "KILL"] {
+        let mut child = flow
+            .command()
+            .args(["run", "a"])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("run");
+        wait_until("the stage starts", || alive(mark) == 3);
+        signal(&child, name);
+        let _ = child.wait();
+        wait_until(name, || alive(mark) == 0);
+    }
+}
+
+#[test]
 fn a_good_stage_leaves_no_child() {
     let mark = "86414";
     let flow = Flow::new(&STUBBORN.replace("MARK", mark));

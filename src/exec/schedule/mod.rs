@@ -435,6 +435,7 @@ impl Run<'_> {
                 kind,
             } => (message.clone(), hint.clone(), *kind),
             Failed::Missing(missing) => (missing.message.clone(), missing.hint.clone(), None),
+            Failed::Store(error) => (error.to_string(), Some(error.advice().to_string()), None),
             other => (other.to_string(), None, None),
         };
         match &failed {
@@ -564,6 +565,14 @@ impl Run<'_> {
             return Ok(());
         };
         let sharing = self.sharing.remove(&resolved.key).unwrap_or_default();
+        for told in &done.reached {
+            self.events.emit(&Event::StageReached {
+                stage: self.name(id),
+                what: told.what.clone(),
+                path: told.path.clone(),
+                hint: told.advice.clone(),
+            });
+        }
         match done.result {
             Ok(fresh) => {
                 let action = fresh.action.clone();

@@ -1,5 +1,6 @@
 //! The tree of a flow file → a [`Flow`], with every fault that can be told without looking at other files.
 
+mod sandbox;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,7 +13,7 @@ use super::template::{Paths, Scope};
 use super::yaml::{Key, Kind, Node};
 use super::{parse_bytes, Body, Flow, Input, Limits, Plugin, Source, SourceKind, StageId};
 
-const TOP_KEYS: [&str; 10] = [
+const TOP_KEYS: [&str; 11] = [
     "version",
     "name",
     "params",
@@ -23,8 +24,9 @@ const TOP_KEYS: [&str; 10] = [
     "profiles",
     "limits",
     "plugins",
+    "sandbox",
 ];
-const STAGE_KEYS: [&str; 13] = [
+const STAGE_KEYS: [&str; 14] = [
     "uses",
     "wrapper",
     "run",
@@ -36,6 +38,7 @@ const STAGE_KEYS: [&str; 13] = [
     "gates",
     "resources",
     "network",
+    "sandbox",
     "checkpoint",
     "platform",
 ];
@@ -205,6 +208,9 @@ impl Checker<'_> {
         }
         if let Some((_, node)) = fields.get("limits") {
             self.limits(node);
+        }
+        if let Some((_, node)) = fields.get("sandbox") {
+            self.flow.sandbox = self.sandbox(node);
         }
         if let Some((_, node)) = fields.get("plugins") {
             for (key, node) in self.mapping(node, "'plugins'") {

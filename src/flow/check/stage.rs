@@ -38,6 +38,10 @@ impl Checker<'_> {
             .get("resources")
             .map(|(_, node)| self.resources(node))
             .unwrap_or_default();
+        let sandbox = fields
+            .get("sandbox")
+            .map(|(_, node)| self.sandbox(node))
+            .unwrap_or_default();
         if let Some((_, node)) = fields.get("about") {
             self.text(node, "'about'");
         }
@@ -54,6 +58,7 @@ impl Checker<'_> {
             gates,
             resources,
             network: self.boolean(fields.get("network"), "'network'"),
+            sandbox,
             checkpoint: self.boolean(fields.get("checkpoint"), "'checkpoint'"),
             platform: self.boolean(fields.get("platform"), "'platform'"),
         }

@@ -130,10 +130,12 @@ impl Project {
     pub(super) fn part(file: &Path, flow: Flow, stat: StatCache) -> Option<Project> {
         let dir = folder_of(file)?;
         let store = Store::with(&dir, stat);
+        let tools = Tools::new(store.root());
         Some(Project {
             programs: Programs::default(),
             sources: Sources::new(&dir),
-            tools: Tools::new(store.root()),
+            keeper: Keeper::new(&dir, tools.path()),
+            tools,
             file: file.display().to_string(),
             graph: Graph::build(&flow).ok()?,
             text: String::new(),

@@ -521,7 +521,7 @@ stages:
 
 #[test]
 fn an_input_that_changes_meanwhile_fails_the_stage() {
-    let flow = Flow::new("version: 1\nstages:\n  a: { run: 'echo new >> DIR/s; cat {{ inputs.s }} > {{ outputs.o }}', inputs: { s: s }, outputs: { o: o } }\n  b: { run: 'cat {{ inputs.o }} > {{ outputs.o }}', inputs: { o: a.o }, outputs: { o: o } }\n");
+    let flow = Flow::new("version: 1\nstages:\n  a: { sandbox: off, run: 'echo new >> DIR/s; cat {{ inputs.s }} > {{ outputs.o }}', inputs: { s: s }, outputs: { o: o } }\n  b: { run: 'cat {{ inputs.o }} > {{ outputs.o }}', inputs: { o: a.o }, outputs: { o: o } }\n");
     flow.edit("DIR", &flow.path("").display().to_string());
     flow.write("s", "old\n");
     let said = flow.expect(1, &["run"]);

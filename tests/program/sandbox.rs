@@ -296,6 +296,7 @@ fn what_programs_need_is_there() {
         "python3 -c 'import json, sys, tempfile; tempfile.NamedTemporaryFile(); print(1)' > {{ outputs.o }}",
         "echo x | tee /dev/stderr > /dev/null; echo y > /dev/stdout; id > {{ outputs.o }}; ls /usr/bin > /dev/null",
         "mkdir -p $(pwd)/p/q && echo 1 > p/q/r && mv p/q/r {{ outputs.o }} && rm -r p && chmod 600 {{ outputs.o }}",
+        "mkdir -p d/e && echo 1 > d/e/f && chmod 500 d/e && cp -rp d k && cp -r d l && echo x > {{ outputs.o }}; chmod 700 d/e k/e l/e",
         "sh -c 'kill -9 $$'; (exit 3); test $? = 3 && echo x > {{ outputs.o }}",
     ];
     for line in lines {

@@ -292,7 +292,7 @@ impl Caller {
         let words = self.text(self.arguments[position])?;
         let written = Path::new(OsStr::from_bytes(&words));
         if words.is_empty() || written.is_absolute() {
-            return (!words.is_empty()).then(|| written.to_path_buf());
+            return (!words.is_empty()).then(|| self.seen_from_here(written));
         }
         let base = match at {
             At::Folder(position) if self.arguments[position] as i32 != libc::AT_FDCWD => {
@@ -301,6 +301,27 @@ impl Caller {
             _ => std::fs::read_link(format!("/proc/{}/cwd", self.pid)).ok()?,
         };
         Some(base.join(written))
+    }
+
+    /// What a process calls itself and its open files, as another process names these.
+    fn seen_from_here(&self, path: &Path) -> PathBuf {
+        let own = PathBuf::from(format!("/proc/{}", self.pid));
+        let replaced = [
+            ("/proc/self", own.clone()),
+            ("/proc/thread-self", own.clone()),
+            ("/dev/fd", own.join("fd")),
+            ("/dev/stdin", own.join("fd/0")),
+            ("/dev/stdout", own.join("fd/1")),
+            ("/dev/stderr", own.join("fd/2")),
+        ];
+        let found = replaced
+            .iter()
+            .find_map(|(name, real)| Some((path.strip_prefix(name).ok()?, real)));
+        match found {
+            Some((rest, real)) if rest.as_os_str().is_empty() => real.clone(),
+            Some((rest, real)) => real.join(rest),
+            None => path.to_path_buf(),
+        }
     }
 
     /// The path of an open file; `None` for pipes, sockets and files that were removed.

@@ -54,12 +54,15 @@ fn of_files(old: &Path, new: &Path) -> String {
     }
 }
 
+/// The first difference of two files of one format; `None` if they are not of it.
+type Format = fn(&[u8], &[u8]) -> Option<String>;
+
 /// The first place in which two files differ.
 pub fn first(old: &[u8], new: &[u8]) -> String {
     if old == new {
         return "in its executable bit".to_string();
     }
-    let formats: [fn(&[u8], &[u8]) -> Option<String>; 6] = [
+    let formats: [Format; 6] = [
         tensors::safetensors,
         tensors::npy,
         zip::archive,

@@ -9,7 +9,7 @@ use crate::events::{new_run_id, Event, Events, JournalWriter, JsonLines, Live, T
 use crate::exec::snapshot::{self, Clean, Looked, Part, Question};
 use crate::exec::{self, plan, Project, RunError, RunOptions, Surroundings, Verdict};
 use crate::flow::StageId;
-use crate::report::{tell, Explainer, Junit, LogTail};
+use crate::report::{held_back, tell, Explainer, Junit, LogTail};
 use crate::store::{prepare, Lock, State, StoreError};
 
 use super::{lock, CliError, Global};
@@ -333,10 +333,21 @@ fn dry_run(
     } else {
         events.add(Terminal::new(global.verbosity(), global.colored()));
     }
+    let held = held_back(project, &plan, order);
     let mut missing = false;
-    let (mut run, mut cached, mut maybe) = (0, 0, 0);
+    let (mut run, mut cached, mut maybe, mut skipped) = (0, 0, 0, 0);
+    // Stages with one key run once.
+    let mut keys = BTreeSet::new();
     for id in order {
+        let again = forced.contains(id)
+            || state
+                .history(&project.flow.stage(*id).name)
+                .is_some_and(|history| history.invalidated);
         let action = match plan.get(id) {
+            _ if held.contains(id) => "skipped",
+            Some(Verdict::Run { resolved }) if !keys.insert(resolved.key.clone()) && !again => {
+                "cached"
+            }
             Some(Verdict::Fresh { .. }) => "cached",
             Some(Verdict::Run { .. }) => "run",
             Some(Verdict::Problem(exec::Problem::Missing(_))) => {
@@ -348,6 +359,7 @@ fn dry_run(
         match action {
             "cached" => cached += 1,
             "maybe" => maybe += 1,
+            "skipped" => skipped += 1,
             _ => run += 1,
         }
         let reason = explainer.reasons(*id).into_iter().next().map(|reason| {
@@ -363,7 +375,11 @@ fn dry_run(
         });
     }
     if !global.json && !global.quiet {
-        eprintln!("{run} would run, {maybe} may run after them, {cached} cached");
+        let held = match skipped {
+            0 => String::new(),
+            count => format!(", {count} held back by a gate"),
+        };
+        eprintln!("{run} would run, {maybe} may run after them, {cached} cached{held}");
     }
     if missing {
         4

@@ -40,7 +40,7 @@ pub enum Event {
     /// Only of a dry run: what would happen.
     StagePlanned {
         stage: String,
-        /// `run`, `cached` or `maybe` (its inputs are not known yet).
+        /// `run`, `cached`, `maybe` (its inputs are not known yet), `skipped` (a gate holds it back) or `tool-missing`.
         action: String,
         reason: Option<Json>,
     },

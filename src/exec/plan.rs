@@ -13,6 +13,7 @@ use crate::key::{ActionKey, InputContent, OutputPlace, Preimage, Runs, FORMAT};
 use crate::store::{encode_path, show_path, Action, Digest, Kind, OutputRecord, State};
 
 use super::programs::Problem;
+use super::tools::Missing;
 use super::Project;
 
 /// A stage whose key is known.
@@ -99,8 +100,11 @@ pub fn plan(
                         resolved: Box::new(resolved),
                         action,
                     },
-                    None => Verdict::Run {
-                        resolved: Box::new(resolved),
+                    None => match missing_program(project, stage, &resolved) {
+                        Some(missing) => Verdict::Problem(Problem::Missing(missing)),
+                        None => Verdict::Run {
+                            resolved: Box::new(resolved),
+                        },
                     },
                 }
             }
@@ -108,6 +112,29 @@ pub fn plan(
         plan.insert(*id, verdict);
     }
     plan
+}
+
+/// A program that the stage would start and that is not there. Its key does not depend on that, so a result that is known is
+/// good without it.
+fn missing_program(project: &Project, stage: &Stage, resolved: &Resolved) -> Option<Missing> {
+    let bare = |program: &&str| match program.contains('/') {
+        // What is relative lies in the work directory, of which nothing is known yet.
+        true => program.starts_with('/') && !Path::new(program).exists(),
+        false => project.tools.find(program).is_none(),
+    };
+    let program = match (&resolved.preimage.runs, &stage.body) {
+        (Runs::Argv(words), _) => words.first().map(String::as_str).filter(bare)?.to_string(),
+        (_, Body::Wrapper(name)) => {
+            let wrapper = project.programs.wrapper(&project.dir, name).ok()?;
+            let mut first = wrapper.read.steps.iter().filter_map(|step| step.first());
+            first
+                .find(|word| word.literal && bare(&word.text.as_str()))?
+                .text
+                .clone()
+        }
+        _ => return None,
+    };
+    Some(Missing::program(&program))
 }
 
 /// The whole result of a key, if the cache has it.
@@ -282,23 +309,35 @@ pub fn resolve(
     }))
 }
 
-/// Flow parameters that the stage's own templates name.
+/// Flow parameters that the stage's own templates name, a wrapper's included.
 fn flow_params(project: &Project, stage: &Stage) -> BTreeMap<String, Json> {
+    let all = &project.flow.params;
+    let pick = |names: BTreeSet<&str>| -> BTreeMap<String, Json> {
+        names
+            .into_iter()
+            .filter_map(|name| Some((name.to_string(), all.get(name)?.clone())))
+            .collect()
+    };
     let words: &[Template] = match &stage.body {
         Body::Shell(template) => std::slice::from_ref(template),
         Body::Argv(words) => words,
-        _ => &[],
+        Body::Wrapper(name) => {
+            let wrapper = project.programs.wrapper(&project.dir, name);
+            return match wrapper.as_ref().map(|wrapper| wrapper.flow_params()) {
+                Ok(Some(names)) => pick(names),
+                _ => all.clone(),
+            };
+        }
+        Body::Uses(_) => &[],
     };
-    let mut used = BTreeMap::new();
+    let mut used = BTreeSet::new();
     for word in words {
         match word.flow_params() {
-            Some(names) => used.extend(names.into_iter().filter_map(|name| {
-                Some((name.to_string(), project.flow.params.get(name)?.clone()))
-            })),
-            None => used.extend(project.flow.params.clone()),
+            Some(names) => used.extend(names),
+            None => return all.clone(),
         }
     }
-    used
+    pick(used)
 }
 
 /// The command with values put in. Without `cpu` the number of threads stands for itself, as it is not part of a key.
@@ -428,13 +467,14 @@ fn gather(
     Ok(Some(place(name, input.many, parts)))
 }
 
-/// Gives every part its path in the work directory: the file's own name for a single input, names below the flow's folder for
-/// many, numbered folders where several would have the same.
+/// Gives every part its path in the work directory: the file's own name for a single input or one that lies elsewhere, names below
+/// the flow's folder for many, numbered folders where several would have the same.
 fn place(name: &str, many: bool, parts: Vec<(PathBuf, Staged)>) -> Vec<Staged> {
     let mut named: Vec<(String, Staged)> = parts
         .into_iter()
         .map(|(path, staged)| {
-            let inner: PathBuf = if many {
+            // Where a checkout lies is no part of a key: of an absolute path only the name counts.
+            let inner: PathBuf = if many && path.is_relative() {
                 path.components()
                     .filter_map(|part| match part {
                         std::path::Component::Normal(part) => Some(PathBuf::from(part)),
@@ -450,8 +490,10 @@ fn place(name: &str, many: bool, parts: Vec<(PathBuf, Staged)>) -> Vec<Staged> {
             (show_path(&inner), staged)
         })
         .collect();
-    // Numbers must not depend on the order of a list.
-    named.sort_by_cached_key(|(inner, staged)| (inner.clone(), format!("{:?}", staged.from)));
+    // Numbers must not depend on the order of a list, nor on names and places of stages: parts of one name differ by content.
+    named.sort_by(|(inner, staged), (other_inner, other)| {
+        (inner, &staged.digest, staged.kind).cmp(&(other_inner, &other.digest, other.kind))
+    });
     let crowded = crowded(
         &named
             .iter()

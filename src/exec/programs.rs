@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value as Json;
 
+use crate::flow::template::{Paths, Scope};
 use crate::flow::{Body, Fault, Flow, StageId};
 use crate::key::{Runs, ToolIdentity};
 use crate::plugins;
@@ -71,7 +72,10 @@ pub fn check(dir: &Path, flow: &Flow, id: StageId, programs: &Programs, faults: 
                     fault
                 });
             }
-            Ok(wrapper) => check_wrapper(&wrapper, name, stage, faults),
+            Ok(wrapper) => {
+                check_wrapper(&wrapper, name, stage, faults);
+                check_templates(flow, &wrapper, name, stage, faults);
+            }
         },
         _ => {}
     }
@@ -195,6 +199,48 @@ fn check_wrapper(
     );
 }
 
+/// Names in a wrapper's templates must be parameters, inputs or outputs that the wrapper knows, or parameters of the flow.
+fn check_templates(
+    flow: &Flow,
+    wrapper: &Wrapper,
+    name: &str,
+    stage: &crate::flow::Stage,
+    faults: &mut Vec<Fault>,
+) {
+    let mut params = wrapper.params.clone();
+    params.extend(
+        stage
+            .params
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    let scope = Scope {
+        params: Some(&params),
+        flow: Some(&flow.params),
+        inputs: wrapper
+            .inputs
+            .keys()
+            .map(|input| (input.clone(), Paths::default()))
+            .collect(),
+        outputs: wrapper
+            .outputs
+            .keys()
+            .map(|output| (output.clone(), String::new()))
+            .collect(),
+        cpu: Some(1),
+    };
+    for (file, template) in wrapper.templates() {
+        let mut found = Vec::new();
+        scope.check_names(template, &mut found);
+        let whole = format!("stage '{}': tool-wrappers/{name}/{file}", stage.name);
+        faults.extend(
+            found
+                .into_iter()
+                .map(|fault| fault.of(&whole).moved_to(stage.body_span)),
+        );
+    }
+}
+
 impl Project {
     /// The parameters that count: a wrapper's defaults with the stage's own over them.
     pub fn params(&self, id: StageId) -> BTreeMap<String, Json> {
@@ -273,14 +319,9 @@ impl Project {
             .programs
             .wrapper(&self.dir, name)
             .map_err(Problem::Input)?;
-        let mut files = BTreeMap::new();
-        for file in wrapper.all_files() {
-            let path = wrapper.folder.join(file);
-            let (digest, _, _) =
-                self.store.stat.digest(&path).map_err(|error| {
-                    Problem::Input(format!("tool-wrappers/{name}/{file}: {error}"))
-                })?;
-            files.insert(file.to_string(), digest.to_string());
+        // The stat cache hears of them too, so that a later look can pass over what did not change.
+        for file in wrapper.read.digests.keys() {
+            let _ = self.store.stat.digest(&wrapper.folder.join(file));
         }
         let mut tools: BTreeMap<String, ToolIdentity> = BTreeMap::new();
         for tool in &wrapper.tools {
@@ -298,7 +339,7 @@ impl Project {
         }
         Ok(Runs::Wrapper {
             name: name.to_string(),
-            files,
+            files: wrapper.read.digests.clone(),
             tools,
         })
     }

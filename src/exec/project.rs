@@ -1,5 +1,6 @@
 //! A flow file with everything around it: its graph, its cache, its tools.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::flow::{self, Fault, Flow, FlowFaults, Span, StageId};
@@ -56,20 +57,21 @@ impl Project {
             file: shown.clone(),
             source,
         };
-        let length = std::fs::metadata(file).map_err(read)?.len();
         let faulty = |text: String, faults: Vec<Fault>| FlowFaults {
             file: shown.clone(),
             text,
             faults,
         };
-        if length > flow::yaml::MAX_BYTES as u64 {
-            let message = format!(
-                "the file has {length} bytes; at most {} are read",
-                flow::yaml::MAX_BYTES
-            );
+        // What has no size, such as a device, is read no further than this either.
+        let most = flow::yaml::MAX_BYTES as u64;
+        let mut bytes = Vec::new();
+        std::fs::File::open(file)
+            .and_then(|open| open.take(most + 1).read_to_end(&mut bytes))
+            .map_err(read)?;
+        if bytes.len() as u64 > most {
+            let message = format!("the file is too long: at most {most} bytes are read");
             return Err(faulty(String::new(), vec![Fault::new(Span::START, message)]).into());
         }
-        let bytes = std::fs::read(file).map_err(read)?;
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {

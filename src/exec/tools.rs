@@ -17,6 +17,21 @@ pub struct Missing {
     pub hint: Option<String>,
 }
 
+impl Missing {
+    /// A program that nothing is known of but its name.
+    pub fn program(program: &str) -> Missing {
+        let message = match program.contains('/') {
+            true => format!("the program '{program}' is not there"),
+            false => format!("the program '{program}' is not on PATH"),
+        };
+        Missing {
+            program: program.to_string(),
+            message,
+            hint: None,
+        }
+    }
+}
+
 /// How a program that is missing can be had.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Get<'a> {

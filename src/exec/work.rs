@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nanoflow_sdk as sdk;
 
 use crate::flow::quote::Language;
-use crate::flow::{Body, Span, StageId, Template};
+use crate::flow::{Body, StageId};
 use crate::gate::{parse_metrics, Metrics};
 use crate::key::Runs;
 use crate::store::{
@@ -130,6 +130,8 @@ fn put_in(project: &Project, part: &Staged, to: &Path) -> Result<(), Failed> {
     }
 }
 
+const RUN_AGAIN: &str = "nothing was kept; run again when the file stays as it is";
+
 fn changed(part: &Staged, path: &Path) -> Failed {
     Failed::Stage {
         message: format!(
@@ -137,7 +139,7 @@ fn changed(part: &Staged, path: &Path) -> Failed {
             part.input,
             path.display()
         ),
-        hint: Some("nothing was kept; run again when the file stays as it is".to_string()),
+        hint: Some(RUN_AGAIN.to_string()),
         kind: Some(sdk::Failure::Input),
     }
 }
@@ -257,12 +259,7 @@ fn find_program(project: &Project, work: &Path, program: &str) -> Result<(), Fai
     if found {
         return Ok(());
     }
-    Err(Missing {
-        program: program.to_string(),
-        message: format!("the program '{program}' is not on PATH"),
-        hint: None,
-    }
-    .into())
+    Err(Missing::program(program).into())
 }
 
 fn write_request(
@@ -333,37 +330,40 @@ fn wrapper_commands(
         &resolved.preimage.inputs,
         Some(threads),
     );
-    for file in wrapper.files.iter().chain(&wrapper.copy) {
+    let folder_of = |to: &Path| match to.parent() {
+        Some(folder) => std::fs::create_dir_all(folder).map_err(io(folder)),
+        None => Ok(()),
+    };
+    for file in &wrapper.copy {
         let (from, to) = (wrapper.folder.join(file), work.join(file));
-        if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder).map_err(io(folder))?;
+        folder_of(&to)?;
+        std::fs::copy(&from, &to).map_err(io(&to))?;
+        let copied = fresh_content(&to).map_err(Failed::stage)?;
+        if wrapper.read.digests.get(file) != Some(&copied.digest.to_string()) {
+            return Err(Failed::Stage {
+                message: format!(
+                    "the wrapper changed while the stage ran: tool-wrappers/{name}/{file}"
+                ),
+                hint: Some(RUN_AGAIN.to_string()),
+                kind: Some(sdk::Failure::Input),
+            });
         }
-        if wrapper.copy.contains(file) {
-            std::fs::copy(&from, &to).map_err(io(&to))?;
-            continue;
-        }
-        let wrong =
-            |message: String| Failed::stage(format!("tool-wrappers/{name}/{file}: {message}"));
-        let text = std::fs::read_to_string(&from).map_err(|error| wrong(error.to_string()))?;
-        let template = Template::new(&text, Span::START).map_err(|fault| wrong(fault.message))?;
+    }
+    for (file, template) in &wrapper.read.templates {
+        let to = work.join(file);
+        folder_of(&to)?;
         let rendered = template
             .render(&scope, Language::of_file(file))
-            .map_err(wrong)?;
+            .map_err(|message| Failed::stage(format!("tool-wrappers/{name}/{file}: {message}")))?;
         std::fs::write(&to, rendered).map_err(io(&to))?;
     }
     let mut commands = Vec::new();
-    for step in &wrapper.steps {
-        let wrong = |message: String| {
+    for step in &wrapper.read.steps {
+        let words = render_words(step, &scope).map_err(|message| {
             Failed::stage(format!(
                 "tool-wrappers/{name}/wrapper.yaml: steps: {message}"
             ))
-        };
-        let words: Result<Vec<Template>, _> = step
-            .iter()
-            .map(|word| Template::new(word, Span::START))
-            .collect();
-        let words = words.map_err(|fault| wrong(fault.message))?;
-        let words = render_words(&words, &scope).map_err(wrong)?;
+        })?;
         find_program(
             project,
             work,
@@ -440,7 +440,7 @@ pub fn collect(
             .map_err(|message| Failed::stage(format!("metrics.json cannot be read: {message}")))?;
         metrics.extend(told);
     }
-    check_sources(project, id, resolved)?;
+    check_sources(project, id, resolved, work)?;
     Ok(Made { outputs, metrics })
 }
 
@@ -491,31 +491,79 @@ fn output_content(
 }
 
 /// A source that is not what it was when the key was computed makes the try worthless.
-fn check_sources(project: &Project, id: StageId, resolved: &Resolved) -> Result<(), Failed> {
+fn check_sources(
+    project: &Project,
+    id: StageId,
+    resolved: &Resolved,
+    work: &Path,
+) -> Result<(), Failed> {
     for part in &resolved.staged {
         let StagedFrom::Source(path) = &part.from else {
             continue;
         };
-        let now = project.store.source_content(&project.dir.join(path));
-        if !now.is_ok_and(|content| content.digest.to_string() == part.digest) {
-            return Err(changed(part, path));
+        let now = project.store.source_content(&project.dir.join(path)).ok();
+        if now
+            .as_ref()
+            .is_none_or(|content| content.digest.to_string() != part.digest)
+        {
+            return Err(changed(part, &first_change(work, part, path, now)));
         }
     }
     let stage = project.flow.stage(id);
     for (name, input) in &stage.inputs {
         for source in &input.sources {
-            if let crate::flow::SourceKind::Glob(pattern) = &source.kind {
-                let (before, now) = (
-                    project.sources.files(&source.kind),
-                    super::sources::expand(&project.dir, &source.kind),
-                );
-                if before.as_deref() != now.as_ref() {
-                    return Err(Failed::stage(format!("input '{name}' changed while the stage ran: '{pattern}' matches other files now")));
-                }
+            let crate::flow::SourceKind::Glob(pattern) = &source.kind else {
+                continue;
+            };
+            let before = project.sources.files(&source.kind).unwrap_or_default();
+            let now = super::sources::expand(&project.dir, &source.kind).unwrap_or_default();
+            if *before == now {
+                continue;
+            }
+            let other = now.iter().find(|file| !before.contains(file));
+            if let Some(file) = other.or_else(|| before.iter().find(|file| !now.contains(file))) {
+                let file = file.display();
+                return Err(Failed::stage(format!(
+                    "input '{name}' changed while the stage ran: {file} ('{pattern}' matches other files now)"
+                )));
+            }
+        }
+    }
+    if let Runs::Plugin { id, digest, .. } = &resolved.preimage.runs {
+        if let Some(plugin) = project.flow.plugins.get(id) {
+            let now = project.store.stat.digest(&project.dir.join(&plugin.path));
+            if !now.is_ok_and(|(now, _, _)| now.to_string() == *digest) {
+                return Err(Failed::Stage {
+                    message: format!(
+                        "the plugin '{id}' changed while the stage ran: {}",
+                        plugin.path
+                    ),
+                    hint: Some(RUN_AGAIN.to_string()),
+                    kind: Some(sdk::Failure::Input),
+                });
             }
         }
     }
     Ok(())
+}
+
+/// The file that changed: of a folder the first one in it that is not what the stage was given.
+fn first_change(work: &Path, part: &Staged, path: &Path, now: Option<Content>) -> PathBuf {
+    let listing = |content: Option<Content>| -> BTreeMap<String, TreeEntry> {
+        let entries = content.and_then(|content| content.tree).unwrap_or_default();
+        let named = |entry: TreeEntry| (entry.path().to_string(), entry);
+        entries.entries.into_iter().map(named).collect()
+    };
+    let given = listing(fresh_content(&work.join(&part.path)).ok());
+    let now = listing(now);
+    let other = given
+        .keys()
+        .chain(now.keys())
+        .find(|name| given.get(*name) != now.get(*name));
+    match other {
+        Some(name) => path.join(decode_path(name)),
+        None => path.to_path_buf(),
+    }
 }
 
 /// Moves the outputs into the store.

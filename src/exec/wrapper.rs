@@ -1,10 +1,14 @@
 //! `wrapper.yaml`: how an external tool becomes a stage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
+
+use crate::flow::{Span, Template};
+use crate::store::{hash_bytes, Kind};
 
 /// A wrapper as its file says.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +39,21 @@ pub struct Wrapper {
     /// Folder of the file.
     #[serde(skip)]
     pub folder: PathBuf,
+    /// What stood in `wrapper.yaml` and in the files when they were read. All of a run works with these, so that a key and what is
+    /// run never belong to different states of a file.
+    #[serde(skip)]
+    pub read: Read,
+}
+
+/// Content of a wrapper's files, read once.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    /// Digest of `wrapper.yaml`, each template and each copied file, by name.
+    pub digests: BTreeMap<String, String>,
+    /// The templates of `files`, by name.
+    pub templates: BTreeMap<String, Template>,
+    /// The words of `steps`.
+    pub steps: Vec<Vec<Template>>,
 }
 
 /// A program that a wrapper runs.
@@ -95,6 +114,11 @@ impl Wrapper {
                 wrapper.version
             ));
         }
+        let mut read = Read::default();
+        read.digests.insert(
+            "wrapper.yaml".to_string(),
+            hash_read(&folder.join("wrapper.yaml"), text.as_bytes()),
+        );
         for file in wrapper.files.iter().chain(&wrapper.copy) {
             let path = Path::new(file);
             let plain = path
@@ -103,6 +127,25 @@ impl Wrapper {
             if !plain || !folder.join(path).is_file() {
                 return Err(format!("{shown}: '{file}' is no file beside it"));
             }
+            let wrong = |message: String| format!("tool-wrappers/{name}/{file}: {message}");
+            let path = folder.join(path);
+            let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+            read.digests.insert(file.clone(), hash_read(&path, &bytes));
+            if wrapper.files.contains(file) {
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| wrong("bytes that are no UTF-8".to_string()))?;
+                let template =
+                    Template::new(&text, Span::START).map_err(|fault| wrong(fault.message))?;
+                read.templates.insert(file.clone(), template);
+            }
+        }
+        for step in &wrapper.steps {
+            let words: Result<Vec<Template>, _> = step
+                .iter()
+                .map(|word| Template::new(word, Span::START))
+                .collect();
+            read.steps
+                .push(words.map_err(|fault| format!("{shown}: steps: {}", fault.message))?);
         }
         if wrapper.steps.is_empty() || wrapper.steps.iter().any(Vec::is_empty) {
             return Err(format!("{shown}: 'steps' holds no program"));
@@ -119,13 +162,27 @@ impl Wrapper {
             }
         }
         wrapper.folder = folder;
+        wrapper.read = read;
         Ok(wrapper)
     }
 
-    /// Files whose content is part of the key, by name.
-    pub fn all_files(&self) -> impl Iterator<Item = &str> {
-        std::iter::once("wrapper.yaml")
-            .chain(self.files.iter().chain(&self.copy).map(String::as_str))
+    /// All templates, with the name of the file in which each stands.
+    pub fn templates(&self) -> impl Iterator<Item = (&str, &Template)> {
+        let steps = self.read.steps.iter().flatten();
+        self.read
+            .templates
+            .iter()
+            .map(|(file, template)| (file.as_str(), template))
+            .chain(steps.map(|word| ("wrapper.yaml", word)))
+    }
+
+    /// Names of the flow's parameters that the templates use; `None` when it cannot be told, so that all of them count.
+    pub fn flow_params(&self) -> Option<BTreeSet<&str>> {
+        let mut used = BTreeSet::new();
+        for (_, template) in self.templates() {
+            used.extend(template.flow_params()?);
+        }
+        Some(used)
     }
 
     /// Metrics read from what the steps left in `work`. One that is not found is left out, so that its gate fails.
@@ -148,6 +205,19 @@ impl Wrapper {
         }
         metrics
     }
+}
+
+/// Digest of a file that was read, its executable bit included.
+fn hash_read(path: &Path, bytes: &[u8]) -> String {
+    let executable = path
+        .metadata()
+        .is_ok_and(|found| found.permissions().mode() & 0o100 != 0);
+    let kind = if executable {
+        Kind::Executable
+    } else {
+        Kind::File
+    };
+    hash_bytes(kind, bytes).to_string()
 }
 
 impl MetricSource {

@@ -61,6 +61,21 @@ impl Fault {
         self
     }
 
+    /// The same fault of something larger, which is named in front.
+    #[must_use]
+    pub fn of(mut self, whole: &str) -> Self {
+        self.message = format!("{whole}: {}", self.message);
+        self
+    }
+
+    /// The same fault told at another place, where its words do not stand.
+    #[must_use]
+    pub fn moved_to(mut self, span: Span) -> Self {
+        self.span = span;
+        self.word = None;
+        self
+    }
+
     /// Moves to the words at fault, if they are found in the lines that begin at the fault's place.
     fn located(&self, lines: &[&str]) -> Fault {
         let Some(word) = &self.word else {

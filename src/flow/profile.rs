@@ -112,7 +112,15 @@ pub fn set(root: &Arc<Node>, setting: &str, faults: &mut Vec<Fault>) -> Result<A
             "--set {setting}: '{name}' is not stage.param"
         )));
     }
-    let node = match super::yaml::parse(value, faults) {
+    // Faults in the value have their place on the command line, not in the file.
+    let mut own = Vec::new();
+    let parsed = super::yaml::parse(value, &mut own);
+    if let Some(fault) = own.into_iter().next() {
+        let message = format!("--set {setting}: the value: {}", fault.message);
+        return Err(Fault::new(Span::START, message)
+            .hint("quotes make it text, such as --set 'train.note=\"a: b\"'"));
+    }
+    let node = match parsed {
         Some(node) => relocate(&node),
         None => Node::clone(
             &*super::yaml::parse("''", faults).ok_or_else(|| wrong(format!("--set {setting}")))?,

@@ -128,6 +128,9 @@ pub fn fill(text: &str, slots: &Slots, language: Language) -> Result<String, Str
         });
         match slot {
             Some((slot, end)) => {
+                if reader.in_backquotes() {
+                    allowed_in_backquotes(slot)?;
+                }
                 let written = write(slot, language, reader.place())?;
                 reader.read_value();
                 out.push_str(&written);
@@ -261,13 +264,33 @@ fn shell(text: &str, place: Place) -> String {
         Place::Single => text.replace('\'', "'\\''"),
         Place::Literal => text.to_string(),
         _ => {
-            let safe = |c: char| c.is_ascii_alphanumeric() || "_./=+,@%:-".contains(c);
-            if !text.is_empty() && text.chars().all(safe) {
+            if is_plain_word(text) {
                 text.to_string()
             } else {
                 format!("'{}'", text.replace('\'', "'\\''"))
             }
         }
+    }
+}
+
+/// Whether the shell takes the text as one word without quotes.
+fn is_plain_word(text: &str) -> bool {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "_./=+,@%:-".contains(c);
+    !text.is_empty() && text.chars().all(safe)
+}
+
+/// Between backquotes the shell takes quoting apart twice, and in double quotes shells differ in how.
+fn allowed_in_backquotes(slot: &Slot) -> Result<(), String> {
+    let plain = |text: &String| match is_plain_word(text) {
+        true => Ok(()),
+        false => Err(format!(
+            "{text:?} cannot be put between backquotes; write $(…) instead of `…`"
+        )),
+    };
+    match slot {
+        Slot::Plain(_) | Slot::Safe(_) => Ok(()),
+        Slot::Text(text) => plain(text),
+        Slot::List(items) => items.iter().try_for_each(plain),
     }
 }
 
@@ -368,6 +391,8 @@ enum Frame {
     Quotes(Place),
     /// `$(…)` or `(…)` of the shell.
     Parenthesis,
+    /// Between two backquotes of the shell.
+    Backquotes,
     Here {
         word: String,
         literal: bool,
@@ -435,10 +460,36 @@ impl Reader {
         }
     }
 
+    fn in_backquotes(&self) -> bool {
+        self.stack.contains(&Frame::Backquotes)
+    }
+
+    /// A backquote begins a command or ends the one that it stands in, with whatever is open in that.
+    fn backquote(&mut self) {
+        let open = self
+            .stack
+            .iter()
+            .position(|frame| *frame == Frame::Backquotes);
+        match open {
+            Some(position) => self.stack.truncate(position),
+            None => self.stack.push(Frame::Backquotes),
+        }
+    }
+
     fn step(&mut self, c: char, next: Option<char>, place: Place) {
         let shell = self.language == Language::Shell;
+        let expands = matches!(place, Place::Bare | Place::Double | Place::HereDocument);
+        if shell && c == '`' && expands {
+            self.backquote();
+            return;
+        }
         match place {
-            Place::Comment | Place::Literal | Place::HereDocument => {}
+            Place::Comment | Place::Literal => {}
+            Place::HereDocument => {
+                if c == '(' && self.previous == '$' {
+                    self.stack.push(Frame::Parenthesis);
+                }
+            }
             Place::Single => {
                 if c == '\'' {
                     self.stack.pop();

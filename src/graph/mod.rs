@@ -134,7 +134,8 @@ fn order(graph: &DiGraph<StageId, (), usize>) -> Option<Vec<StageId>> {
 /// One fault for each knot of stages that wait for each other, with one way around it.
 fn cycles(flow: &Flow, graph: &DiGraph<StageId, (), usize>) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for knot in petgraph::algo::tarjan_scc(graph) {
+    // Kosaraju's way needs no stack of calls as deep as the flow is long.
+    for knot in petgraph::algo::kosaraju_scc(graph) {
         let members: BTreeSet<usize> = knot.iter().map(|node| node.index()).collect();
         let Some(first) = members.first().copied() else {
             continue;

@@ -1,18 +1,11 @@
 //! The action key: the digest of everything that decides what a stage makes. Pure.
 //!
-//! | in the key | why |
-//! |---|---|
-//! | format version | a change of this table makes old results unreachable, never wrongly reused |
-//! | what runs | plugin and digest of its sources; wrapper files and tools; or the command with values put in |
-//! | parameters used | own ones all, of the flow's those that templates name |
-//! | values of the variables let in | a stage sees them |
-//! | inputs: name, path as the stage sees it, content digest | a stage sees them |
-//! | declared outputs and their expected digests | they decide what is kept |
-//! | platform, if the stage says so | its result depends on it |
-//!
-//! Not in it: the stage's name, resources, gates, `-j`, times, absolute paths, the checkout's place.
+//! `docs/action-key.md` tells what is in it, and is made from [`page()`].
 
 mod difference;
+mod page;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use difference::{difference, Reason, ReasonKind};
+pub use page::page;
 
 /// Version of the pre-image. Raise it with every change of what is in the key or how it is written.
 pub const FORMAT: u32 = 1;

@@ -10,6 +10,6 @@ mod words;
 pub use diff::{results, Results, RunDifference, StageDifference};
 pub use junit::{Junit, LogTail};
 pub use page::{render, Page};
-pub use state::{running, states, Running, StageState, StageStatus};
+pub use state::{held_back, running, states, Running, StageState, StageStatus};
 pub use why::Explainer;
 pub use words::{cause, details, headline, tell};

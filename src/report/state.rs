@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::events::{read_live, read_timed_journal, Event, Reached};
 use crate::exec::{Plan, Problem, Project, Verdict};
-use crate::flow::{Body, StageId};
+use crate::flow::StageId;
 use crate::gate::judge;
 use crate::key::Reason;
 use crate::store::{holder, State};
@@ -97,9 +97,7 @@ pub fn states(
             StageState::Running
         } else if matches!(verdict, Some(Verdict::Fresh { .. })) {
             StageState::Fresh
-        } else if matches!(verdict, Some(Verdict::Problem(Problem::Missing(_))))
-            || program_missing(project, *id)
-        {
+        } else if matches!(verdict, Some(Verdict::Problem(Problem::Missing(_)))) {
             StageState::ToolMissing
         } else if history.is_some_and(|history| history.failure.is_some()) {
             StageState::Failed
@@ -121,6 +119,18 @@ pub fn states(
     statuses
 }
 
+/// Stages that a run will not start, because a gate of something that they wait for fails and does not say `on-fail: continue`.
+pub fn held_back(project: &Project, plan: &Plan, order: &[StageId]) -> HashSet<StageId> {
+    let mut held = HashSet::new();
+    for id in order {
+        let mut upstream = project.graph.upstream(*id);
+        if upstream.any(|from| held.contains(&from) || gate_holds_back(project, plan, from)) {
+            held.insert(*id);
+        }
+    }
+    held
+}
+
 /// Whether a gate of the stage fails and does not say `on-fail: continue`.
 fn gate_holds_back(project: &Project, plan: &Plan, id: StageId) -> bool {
     match plan.get(&id) {
@@ -129,16 +139,6 @@ fn gate_holds_back(project: &Project, plan: &Plan, id: StageId) -> bool {
                 .iter()
                 .any(|gate| !gate.continues)
         }
-        _ => false,
-    }
-}
-
-/// Whether an argument list names a program that is not there. Its key does not depend on that.
-fn program_missing(project: &Project, id: StageId) -> bool {
-    match &project.flow.stage(id).body {
-        Body::Argv(words) => words.first().is_some_and(|word| {
-            word.literal && !word.text.contains('/') && project.tools.find(&word.text).is_none()
-        }),
         _ => false,
     }
 }

@@ -143,7 +143,10 @@ impl<'a> Explainer<'a> {
             }
             Some(Verdict::Problem(_)) => {
                 self.missing_tool(id, Some(old), reasons);
-                None
+                // What else changed can be told if only the program to start is missing.
+                resolve(self.project, id, &|from| self.action(from), Some(old))
+                    .ok()
+                    .flatten()
             }
             _ => resolve(self.project, id, &|from| self.action(from), Some(old))
                 .ok()

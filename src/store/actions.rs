@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::Metrics;
-use crate::key::{ActionKey, Preimage};
+use crate::key::{ActionKey, Preimage, FORMAT};
 
 use super::digest::{hash_bytes, Digest, Kind};
 use super::stat::{now_ns, Identity, Sighting};
@@ -86,7 +86,9 @@ impl Store {
         let path = self.action_path(key);
         let (identity, look_ns) = (Identity::of(&path.symlink_metadata().ok()?), now_ns());
         let text = std::fs::read_to_string(&path).ok()?;
-        let action = decode(&text).filter(|action| action.key == *key)?;
+        // A result of another format means something else, under whatever name it lies.
+        let action = decode(&text)
+            .filter(|action| action.key == *key && action.preimage.format == FORMAT)?;
         let digest = hash_bytes(Kind::File, text.as_bytes());
         self.stat.remember(&path, identity, look_ns, digest);
         Some(action)

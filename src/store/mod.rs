@@ -225,6 +225,20 @@ pub fn remove_all(path: &Path) -> std::io::Result<()> {
     std::fs::remove_dir_all(path).or_else(ignore_missing)
 }
 
+/// Removes what lies at a path, but not the paths in `keep` and what is in them. What cannot be removed stays.
+pub fn remove_but(path: &Path, keep: &std::collections::BTreeSet<PathBuf>) {
+    if keep.contains(path) {
+        return;
+    }
+    if !keep.iter().any(|kept| kept.starts_with(path)) {
+        let _ = remove_all(path);
+        return;
+    }
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        remove_but(&entry.path(), keep);
+    }
+}
+
 /// Makes a folder of the cache; whatever lies in its place is damage and goes.
 pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {

@@ -196,7 +196,7 @@ fn walk(
         }
         if kind.is_symlink() {
             let target = std::fs::read_link(&path).map_err(io(&path))?;
-            if stays_inside(below, &target) {
+            if stays_inside(below, &target) && leads_inside(root, &path) {
                 entries.push(TreeEntry::Link {
                     path: name,
                     target: encode_path(&target),
@@ -243,6 +243,15 @@ fn stays_inside(below: &Path, target: &Path) -> bool {
         }
     }
     true
+}
+
+/// Whether a link that leads to something leads to something in the directory, whatever links there are on the way.
+fn leads_inside(root: &Path, link: &Path) -> bool {
+    match (link.canonicalize(), root.canonicalize()) {
+        (Ok(end), Ok(root)) => end.starts_with(root),
+        // It leads nowhere.
+        _ => true,
+    }
 }
 
 /// A path as text without loss: bytes that are no UTF-8 as `\xNN`, a backslash as `\\`.

@@ -26,6 +26,17 @@ impl Flow {
         made
     }
 
+    /// A flow in a folder in memory, where syncing costs nothing.
+    pub fn in_memory(flow: &str) -> Flow {
+        let made = Flow {
+            folder: tempfile::tempdir_in("/dev/shm")
+                .or_else(|_| tempfile::tempdir())
+                .expect("a folder"),
+        };
+        made.write("flow.yaml", flow);
+        made
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -113,8 +124,10 @@ impl Flow {
     }
 }
 
+/// The program under test; `NANOFLOW_TEST_PROGRAM` names another one, such as one with a fault put in on purpose.
 pub fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nanoflow"));
+    let own = || env!("CARGO_BIN_EXE_nanoflow").into();
+    let mut command = Command::new(std::env::var_os("NANOFLOW_TEST_PROGRAM").unwrap_or_else(own));
     let path = std::env::var_os("PATH").unwrap_or_default();
     command
         .current_dir(folder)

@@ -3,19 +3,21 @@
 mod common;
 
 mod commands;
-
+mod content;
+mod contract;
 mod crash;
 mod disk;
+mod durable;
 mod explain;
 mod faults;
 mod foreign;
 mod glance;
-mod incremental;
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod keys;
 mod killed;
 mod output;
 mod pages;
 mod programs;
+mod property;
 mod quoting;
 mod results;
 mod sandbox;

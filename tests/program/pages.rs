@@ -57,6 +57,20 @@ fn the_command_line_page_is_true() {
     );
 }
 
+#[test]
+fn the_page_about_the_key_is_true() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/action-key.md");
+    let page = nanoflow::key::page();
+    if std::env::var_os("NANOFLOW_UPDATE_PAGES").is_some() {
+        std::fs::write(&path, &page).expect("page");
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap_or_default(),
+        page,
+        "NANOFLOW_UPDATE_PAGES=1 writes it anew"
+    );
+}
+
 /// The words of JSON Schema that ours uses. An unknown word is an error, so that no rule is passed over.
 fn fits(schema: &Value, root: &Value, value: &Value) -> bool {
     let Value::Object(rules) = schema else {

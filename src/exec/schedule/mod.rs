@@ -405,15 +405,22 @@ impl Run<'_> {
             return;
         };
         let folder = self.project.store.artifacts(&stage.name);
+        let keep: BTreeSet<PathBuf> = stage
+            .outputs
+            .values()
+            .map(|output| folder.join(&output.path))
+            .collect();
         for place in action.preimage.outputs.values() {
-            let old = place.path.trim_end_matches('/');
-            let inside = |path: &str| {
-                path == old
-                    || path.starts_with(&format!("{old}/"))
-                    || old.starts_with(&format!("{path}/"))
-            };
-            if !stage.outputs.values().any(|output| inside(&output.path)) {
-                let _ = crate::store::remove_all(&folder.join(old));
+            let old = folder.join(place.path.trim_end_matches('/'));
+            // What lies at or inside an output of today was put right when that was restored.
+            if !keep.iter().any(|path| old.starts_with(path)) {
+                crate::store::remove_but(&old, &keep);
+                // Folders in which nothing else lies go too.
+                for parent in old.ancestors().skip(1) {
+                    if !parent.starts_with(&folder) || std::fs::remove_dir(parent).is_err() {
+                        break;
+                    }
+                }
             }
         }
     }

@@ -242,13 +242,53 @@ impl Checker<'_> {
             self.groups(node);
         }
         if let Some((_, node)) = fields.get("profiles") {
-            for (key, profile) in self.mapping(node, "'profiles'") {
-                let known: Vec<&str> = TOP_KEYS
+            self.profiles(node);
+        }
+    }
+
+    /// What can be told of profiles that are not laid over the flow: words that no flow knows, and stages that neither the flow nor
+    /// any profile makes.
+    fn profiles(&mut self, node: &Node) {
+        let known: Vec<&str> = TOP_KEYS
+            .iter()
+            .copied()
+            .filter(|key| *key != "profiles")
+            .collect();
+        let mut changed: Vec<(&Key, &Key, bool)> = Vec::new();
+        for (profile, node) in self.mapping(node, "'profiles'") {
+            let what = format!("profile '{}'", profile.text);
+            let fields = self.fields(node, &what, &known);
+            let Some((_, stages)) = fields.get("stages") else {
+                continue;
+            };
+            for (key, stage) in self.mapping(stages, &format!("'stages' of {what}")) {
+                let fields = self.fields(stage, &format!("stage '{}'", key.text), &STAGE_KEYS);
+                let runs = ["uses", "wrapper", "run"]
                     .iter()
-                    .copied()
-                    .filter(|key| *key != "profiles")
-                    .collect();
-                self.fields(profile, &format!("profile '{}'", key.text), &known);
+                    .any(|word| fields.contains_key(word));
+                changed.push((profile, key, runs));
+            }
+        }
+        let made: BTreeSet<&str> = changed
+            .iter()
+            .filter(|(_, _, runs)| *runs)
+            .map(|(_, stage, _)| stage.text.as_str())
+            .collect();
+        for (profile, stage, _) in &changed {
+            let is_stage = self
+                .names
+                .get(&stage.text)
+                .is_some_and(|id| self.flow.stages[id.0].name == stage.text);
+            if !is_stage && !made.contains(stage.text.as_str()) {
+                let known: Vec<String> = self.flow.stages.iter().map(|s| s.name.clone()).collect();
+                let message = format!(
+                    "profile '{}' changes the stage '{}', which the flow does not have",
+                    profile.text, stage.text
+                );
+                self.fault(
+                    Fault::new(stage.span, message)
+                        .suggest(&stage.text, known.iter().map(String::as_str)),
+                );
             }
         }
     }
@@ -491,7 +531,7 @@ impl Checker<'_> {
             inputs: stage
                 .inputs
                 .keys()
-                .map(|name| (name.clone(), Paths::default()))
+                .map(|name| (name.clone(), Paths::sample(name)))
                 .collect(),
             outputs: stage
                 .outputs
@@ -500,12 +540,21 @@ impl Checker<'_> {
                 .collect(),
             cpu: Some(1),
         };
-        match &stage.body {
-            Body::Shell(template) => scope.check(template, &stage.name, self.faults),
-            Body::Argv(words) => words
-                .iter()
-                .for_each(|word| scope.check(word, &stage.name, self.faults)),
-            _ => {}
+        let words = match &stage.body {
+            Body::Shell(template) => std::slice::from_ref(template),
+            Body::Argv(words) => words,
+            _ => &[],
+        };
+        for word in words {
+            let before = self.faults.len();
+            scope.check(word, &stage.name, self.faults);
+            if self.faults.len() > before {
+                continue;
+            }
+            if let Some(message) = word.never_renders(&scope) {
+                let message = format!("stage '{}': {message}", stage.name);
+                self.faults.push(Fault::new(word.span, message));
+            }
         }
     }
 

@@ -182,9 +182,9 @@ impl Checker<'_> {
         let Some(template) = self.template(text, span) else {
             return Json::Null;
         };
-        let flow = self.flow.params.clone();
+        let flow = &self.flow.params;
         let scope = Scope {
-            flow: Some(&flow),
+            flow: Some(flow),
             ..Scope::default()
         };
         let before = self.faults.len();

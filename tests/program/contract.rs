@@ -1,0 +1,291 @@
+//! Single sentences of what is promised, each tried as somebody would who does not believe it.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{events, Flow};
+
+#[test]
+fn a_flow_parameter_in_a_wrapper_counts() {
+    let flow = Flow::new(
+        "version: 1\nparams: { seed: 1, other: 1, step: 1 }\nstages:\n  a: { wrapper: w, outputs: { o: o } }\n",
+    );
+    flow.write(
+        "tool-wrappers/w/wrapper.yaml",
+        "version: 1\noutputs: { o: required }\nfiles: [w.sh]\nsteps: [[sh, w.sh], [sh, -c, 'echo $1 >> o', sh, '{{ flow.step }}']]\n",
+    );
+    flow.write(
+        "tool-wrappers/w/w.sh",
+        "echo {{ flow.seed }} > {{ outputs.o }}\n",
+    );
+    flow.expect(0, &["run"]);
+    flow.edit("seed: 1", "seed: 2");
+    let why = flow.json(&["why", "a", "--json"]);
+    assert_eq!(
+        (&why["reasons"][0]["kind"], &why["reasons"][0]["subject"]),
+        (&"param-changed".into(), &"flow.seed".into())
+    );
+    assert_eq!(flow.outcomes(&[]), ["a=executed"]);
+    assert_eq!(flow.read("artifacts/a/o"), "2\n1\n");
+    flow.edit("step: 1", "step: 3");
+    assert_eq!(flow.outcomes(&[]), ["a=executed"]);
+    assert_eq!(flow.read("artifacts/a/o"), "2\n3\n");
+    flow.edit("other: 1", "other: 2");
+    assert_eq!(flow.outcomes(&[]), ["a=cached"]);
+}
+
+#[test]
+fn undefined_names_are_faults_wherever_they_stand() {
+    let flow = Flow::new(
+        r#"
+version: 1
+params: { top: { in: 1 } }
+stages:
+  a: { run: "echo {{ params.x.y }} {{ flow.top.on }}", params: { x: { z: 1 } } }
+  b: { run: "echo {{ params.x | nope }}", params: { x: 1 } }
+  c: { wrapper: w, outputs: { o: o } }
+  d: { run: "echo {{ params.x.y is defined }} {{ flow.top.in }} {{ params.x['z'] }}", params: { x: { z: 1 } } }
+"#,
+    );
+    flow.write(
+        "tool-wrappers/w/wrapper.yaml",
+        "version: 1\ninputs: { may: optional }\noutputs: { o: required }\nfiles: [w.tcl]\nsteps: [[sh, -c, '{{ params.gone }}']]\n",
+    );
+    flow.write(
+        "tool-wrappers/w/w.tcl",
+        "{% if inputs.may is defined %}x{% endif %} {{ flow.tpo }}\n",
+    );
+    let said = flow.expect(2, &["run"]);
+    for words in [
+        "flow.yaml:5:22: error: stage 'a': the template names 'params.x.y', which is undefined",
+        "the template names 'flow.top.on', which is undefined",
+        "flow.yaml:6:",
+        "unknown filter: filter nope is unknown",
+        "stage 'c': tool-wrappers/w/wrapper.yaml: the template names 'params.gone', which is undefined",
+        "stage 'c': tool-wrappers/w/w.tcl: the template names 'flow.tpo', which is undefined",
+        "did you mean 'flow.top'?",
+        "5 faults in flow.yaml",
+    ] {
+        assert!(said.stderr.contains(words), "{words}\n{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_missing_program_is_foretold() {
+    let flow = Flow::new(
+        r#"
+version: 1
+stages:
+  a: { run: [/no/such/program, x], outputs: { o: o } }
+  b: { run: ["{{ params.tool }}"], params: { tool: no-such-tool } }
+  c: { wrapper: w, outputs: { o: o } }
+  d: { run: [cp, "{{ inputs.i }}", "{{ outputs.o }}"], inputs: { i: a.o }, outputs: { o: o } }
+  e: { run: ["{{ inputs.s }}"], inputs: { s: s.sh } }
+"#,
+    );
+    flow.write(
+        "tool-wrappers/w/wrapper.yaml",
+        "version: 1\noutputs: { o: required }\nsteps: [[sh, -c, ''], [no-such-step]]\n",
+    );
+    flow.write("s.sh", "#!/bin/sh\n");
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(flow.path("s.sh"), std::fs::Permissions::from_mode(0o755))
+        .expect("chmod");
+    assert_eq!(
+        flow.states(),
+        [
+            "a=tool-missing",
+            "b=tool-missing",
+            "c=tool-missing",
+            "d=blocked",
+            "e=never-ran"
+        ]
+    );
+    let said = flow.expect(4, &["run", "-n", "--json"]);
+    let planned: Vec<String> = events(&said.stdout)
+        .iter()
+        .map(|event| event["action"].to_string())
+        .collect();
+    assert_eq!(
+        planned,
+        [
+            "\"tool-missing\"",
+            "\"tool-missing\"",
+            "\"tool-missing\"",
+            "\"maybe\"",
+            "\"run\""
+        ]
+    );
+    for stage in ["a", "b", "c"] {
+        flow.expect(4, &["run", stage]);
+        let why = flow.json(&["why", stage, "--json"]);
+        let kinds = why["reasons"].to_string();
+        assert!(kinds.contains("tool-changed"), "{kinds}");
+    }
+    flow.expect(0, &["run", "e"]);
+    // What is known already needs no program.
+    flow.write(
+        "tool-wrappers/w/wrapper.yaml",
+        "version: 1\noutputs: { o: required }\nsteps: [[sh, -c, 'echo > o'], [sh, -c, '']]\n",
+    );
+    flow.expect(0, &["run", "c"]);
+}
+
+#[test]
+fn a_dry_run_tells_what_a_gate_holds_back() {
+    let flow = Flow::new(
+        r#"
+version: 1
+stages:
+  a: { run: "echo > {{ outputs.o }}", outputs: { o: o }, gates: [{ metric: m, max: 1 }] }
+  b: { run: "cp {{ inputs.i }} {{ outputs.o }}", inputs: { i: a.o }, outputs: { o: o } }
+  c: { run: "cp {{ inputs.i }} {{ outputs.o }}", inputs: { i: b.o }, outputs: { o: o } }
+  d: { run: "echo > {{ outputs.o }}", outputs: { o: o } }
+"#,
+    );
+    let actions = |flow: &Flow| -> Vec<String> {
+        events(&flow.run(&["run", "-n", "--json"]).stdout)
+            .iter()
+            .map(|event| event["action"].as_str().unwrap_or_default().to_string())
+            .collect()
+    };
+    // `d` has the key of `a`.
+    assert_eq!(actions(&flow), ["run", "maybe", "maybe", "cached"]);
+    flow.expect(3, &["run"]);
+    assert_eq!(actions(&flow), ["cached", "skipped", "skipped", "cached"]);
+    assert_eq!(
+        flow.outcomes(&[]),
+        ["a=cached", "d=cached", "b=skipped", "c=skipped"]
+    );
+}
+
+#[test]
+fn profiles_that_are_not_used_are_read_too() {
+    let flow = Flow::new(
+        r#"
+version: 1
+stages:
+  place: { run: "true" }
+profiles:
+  one: { stages: { place: { parms: { x: 1 } }, plcae: { params: { x: 1 } } } }
+  two: { stages: { extra: { run: "true" } } }
+  three: { stages: { extra: { params: { x: 1 } } }, stagse: {} }
+"#,
+    );
+    let said = flow.expect(2, &["status"]);
+    for words in [
+        "flow.yaml:6:29: error: unknown key 'parms' in stage 'place'",
+        "flow.yaml:6:48: error: profile 'one' changes the stage 'plcae', which the flow does not have",
+        "did you mean 'place'?",
+        "unknown key 'stagse' in profile 'three'",
+        "3 faults",
+    ] {
+        assert!(said.stderr.contains(words), "{words}\n{}", said.stderr);
+    }
+    // Laid over, the same faults are told once.
+    let used = flow.expect(2, &["status", "--profile", "two"]);
+    assert!(used.stderr.contains("3 faults"), "{}", used.stderr);
+}
+
+#[test]
+fn a_setting_that_is_no_yaml_is_told_as_such() {
+    let flow =
+        Flow::new("version: 1\nstages:\n  a: { run: 'echo {{ params.x }}', params: { x: 1 } }\n");
+    let said = flow.expect(2, &["run", "--set", "a.x=[1,2"]);
+    assert!(
+        said.stderr
+            .starts_with("flow.yaml:1:1: error: --set a.x=[1,2: the value: not YAML"),
+        "{}",
+        said.stderr
+    );
+    flow.expect(0, &["run", "--set", "a.x=\"a: b: c\""]);
+    assert_eq!(flow.expect(0, &["log", "a"]).stdout, "a: b: c\n");
+}
+
+#[test]
+fn values_between_backquotes_run_nothing() {
+    let flow = Flow::new("version: 1\nstages:\n  a: { run: 'echo `echo {{ params.x }}` \"`echo {{ params.x }}`\" {{ params.y }} > {{ outputs.o }}', params: { x: plain, y: 'a`b' }, outputs: { o: o } }\n");
+    flow.expect(0, &["run"]);
+    assert_eq!(flow.read("artifacts/a/o"), "plain plain a`b\n");
+    for hostile in ["'`touch pwned`'", "'a b'", "'$(touch pwned)'", "\"a'b\""] {
+        let said = flow.run(&["run", "--set", &format!("a.x={hostile}")]);
+        assert_eq!(said.code, 1, "{hostile}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("write $(…) instead"),
+            "{}",
+            said.stderr
+        );
+    }
+    // A command in a here-document is read as a command.
+    let flow = Flow::new("version: 1\nstages:\n  a:\n    run: |\n      cat > {{ outputs.o }} <<END\n      $(printf '%s' {{ params.x }}) {{ params.x }}\n      END\n    params: { x: \"a b'; echo c $HOME\" }\n    outputs: { o: o }\n");
+    flow.expect(0, &["run"]);
+    assert_eq!(
+        flow.read("artifacts/a/o"),
+        "a b'; echo c $HOME a b'; echo c $HOME\n"
+    );
+}
+
+/// Faults are told in two seconds and 500 MB whatever the file; here within ten times the time, as tests share their processors.
+#[test]
+fn no_template_and_no_cycle_is_too_much() {
+    let stage = |text: &str| {
+        format!("version: 1\nstages:\n  a: {{ run: \"{text}\", params: {{ x: 1 }} }}\n")
+    };
+    let param = |text: &str| {
+        format!("version: 1\nstages:\n  a: {{ run: x, params: {{ x: \"{text}\" }}, nope: 1 }}\n")
+    };
+    let endless =
+        "{% for a in range(100000) %}{% for b in range(100000) %}{{ a }}{% endfor %}{% endfor %}";
+    let mut files = vec![
+        stage(&format!("{{{{ params.x{} }}}}", ".a".repeat(500_000))),
+        stage(&format!("{{{{ {}1 }}}}", "-".repeat(100_000))),
+        stage(&format!("{{{{ 1{} }}}}", "|abs".repeat(100_000))),
+        stage(&format!("{{{{ x{} }}}}", "()".repeat(100_000))),
+        stage(&format!("{{{{ {}1 }}}}", "1 if 1 else ".repeat(50_000))),
+        stage(&"{% if 1 %}".repeat(20_000)),
+        stage(&format!(
+            "{{% if 1 %}}{}{{% endif %}}",
+            "{% elif 1 %}".repeat(50_000)
+        )),
+        stage(endless),
+        param(endless),
+        param("{{ [1] * 2000000000 }}"),
+        param("{{ 'x' * 2000000000 }}"),
+        param("{{ 'x' | indent(2000000000) }}"),
+        param("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"),
+    ];
+    files.push(
+        (0..60_000).fold("version: 1\nstages:\n".to_string(), |text, n| {
+            text + &format!(
+                "  s{n}: {{ run: x, inputs: {{ i: s{}.o }}, outputs: {{ o: o }} }}\n",
+                (n + 1) % 60_000
+            )
+        }),
+    );
+    // Thousands of parameters, thousands of templates that use one of them.
+    let many: String = (0..2000).map(|n| format!("  p{n}: {n}\n")).collect();
+    files.push((0..2000).fold(
+        format!("version: 1\nparams:\n{many}stages:\n  z: {{}}\n"),
+        |text, n| {
+            text + &format!("  s{n}: {{ run: x, params: {{ a: '{{{{ flow.p{n} }}}} y' }} }}\n")
+        },
+    ));
+    for (number, file) in files.iter().enumerate() {
+        let flow = Flow::in_memory(file);
+        let started = Instant::now();
+        let said = flow.run(&["status"]);
+        let head: String = said.stderr.chars().take(300).collect();
+        assert_eq!(said.code, 2, "file {number}: {head}");
+        assert!(
+            said.stderr.starts_with("flow.yaml:"),
+            "file {number}: {head}"
+        );
+        let took = started.elapsed();
+        assert!(
+            took < Duration::from_secs(20),
+            "file {number} took {took:?}"
+        );
+    }
+    let flow = Flow::new("version: 1\nstages: { a: { run: 'true' } }\n");
+    let said = flow.expect(2, &["-f", "/dev/zero", "status"]);
+    assert!(said.stderr.contains("at most"), "{}", said.stderr);
+}

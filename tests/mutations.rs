@@ -32,7 +32,11 @@ fn mutated(folder: &Path, mutation: &Mutation) -> Vec<(PathBuf, String)> {
         };
         let text = &mut files[at].1;
         let count = text.matches(old).count();
-        assert_eq!(count, 1, "{}: {file} has {count} times: {old}", mutation.name);
+        assert_eq!(
+            count, 1,
+            "{}: {file} has {count} times: {old}",
+            mutation.name
+        );
         *text = text.replace(old, new);
     }
     files
@@ -129,7 +133,9 @@ fn every_fault_is_noticed() {
     let tests = text
         .lines()
         .find_map(|line| {
-            let line = line.trim().strip_prefix("Executable tests/program/main.rs (")?;
+            let line = line
+                .trim()
+                .strip_prefix("Executable tests/program/main.rs (")?;
             Some(target.parent()?.join(line.strip_suffix(')')?))
         })
         .filter(|_| good)
@@ -171,14 +177,24 @@ fn every_fault_is_noticed() {
                 .expect("cargo");
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let built = text.contains("test result:");
-            assert!(built, "{}: {}", mutation.name, String::from_utf8_lossy(&output.stderr));
+            assert!(
+                built,
+                "{}: {}",
+                mutation.name,
+                String::from_utf8_lossy(&output.stderr)
+            );
             noticed.extend(failed(&text));
         }
         for (path, bytes) in before {
             std::fs::write(path, bytes).expect("source");
         }
         let names: Vec<String> = noticed.iter().map(|name| format!("`{name}`")).collect();
-        println!("| {} | {} | {} |", mutation.guarantee, mutation.name, names.join(", "));
+        println!(
+            "| {} | {} | {} |",
+            mutation.guarantee,
+            mutation.name,
+            names.join(", ")
+        );
         if noticed.is_empty() {
             unnoticed.push(mutation.name);
         }

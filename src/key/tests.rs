@@ -9,7 +9,10 @@ use super::{Preimage, Runs, FORMAT};
 
 /// The example's key in each format there ever was. A change of what is in a pre-image or of how it is written changes the last
 /// key: raise `FORMAT` and add a line, so that no result of the old format is taken for one of the new.
-const FORMATS: &[(u32, &str)] = &[(1, "dbfed4380d855a8ff038f508bc3a20d43b742194949643f2bd0ab22bc861a208")];
+const FORMATS: &[(u32, &str)] = &[(
+    1,
+    "dbfed4380d855a8ff038f508bc3a20d43b742194949643f2bd0ab22bc861a208",
+)];
 
 #[test]
 fn a_changed_pre_image_is_a_new_format() {

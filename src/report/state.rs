@@ -1,6 +1,6 @@
 //! The state of each stage in one word, and the first reason for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;

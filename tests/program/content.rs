@@ -318,3 +318,51 @@ fn artifacts_of_outputs_that_moved_go() {
     assert_eq!(flow.read("artifacts/a/d/f"), "1\n");
     assert_eq!(flow.read("artifacts/a/mine"), "kept");
 }
+
+#[test]
+fn a_look_right_after_a_change_is_not_trusted() {
+    use nanoflow::store::{hash_bytes, Identity, Kind, Sighting, StatCache};
+    let flow = Flow::new(COPY);
+    flow.write("s", "new");
+    let path = flow.path("s");
+    let identity = Identity::of(&path.metadata().expect("s"));
+    let newest = identity.mtime_ns.max(identity.ctime_ns);
+    let (old, new) = (
+        hash_bytes(Kind::File, b"old"),
+        hash_bytes(Kind::File, b"new"),
+    );
+    // The look saw "old", and the change to "new" left no trace: the clock ticks in steps.
+    for (age_ns, digest) in [(0, new), (1_000_000, new), (10_000_000_000, old)] {
+        let sighting = Sighting {
+            identity,
+            look_ns: newest + age_ns,
+            digest: old,
+        };
+        let cache = StatCache::of([(path.clone(), sighting)]);
+        assert_eq!(cache.digest(&path).expect("s").0, digest, "{age_ns}");
+    }
+}
+
+#[test]
+fn every_byte_is_checked_on_its_way_out() {
+    use nanoflow::store::{Access, RestoreError, Store};
+    let flow = Flow::new("version: 1\nstages:\n  a: { run: 'echo 1 > f; mkdir d; echo 2 > d/g', outputs: { f: f, d: d/ } }\n");
+    flow.expect(0, &["run"]);
+    let store = Store::at(&flow.path(""));
+    let key = store.action_keys().pop().expect("a result");
+    let action = store.action(&key).expect("a result");
+    for name in ["f", "d"] {
+        let record = &action.outputs[name];
+        let to = flow.path(&format!("out-{name}"));
+        let out = || store.write_out(&record.digest, record.kind, &to, Access::ReadOnly);
+        out().expect("whole");
+        nanoflow::store::remove_all(&to).expect("removed");
+        let object = match store.tree(&record.digest) {
+            Ok(tree) => store.object_path(&tree.entries[0].file().expect("a file").0),
+            Err(_) => store.object_path(&record.digest),
+        };
+        std::fs::remove_file(&object).expect("object");
+        std::fs::write(&object, "3\n").expect("object");
+        assert!(matches!(out(), Err(RestoreError::Damaged(_))), "{name}");
+    }
+}

@@ -75,7 +75,9 @@ fn calls(text: &str) -> Vec<(String, String)> {
             }
             None => rest.to_string(),
         };
-        let good = whole.rsplit_once("= ").is_some_and(|(_, code)| code.trim() == "0");
+        let good = whole
+            .rsplit_once("= ")
+            .is_some_and(|(_, code)| code.trim() == "0");
         if let Some((name, arguments)) = whole.split_once('(').filter(|_| good) {
             calls.push((name.to_string(), arguments.to_string()));
         }

@@ -316,6 +316,7 @@ impl World {
 
     /// Brings the folder to this world's sources; what is the same is not touched.
     pub fn write(&self, flow: &Flow, before: Option<&World>) {
+        std::fs::create_dir_all(flow.path("g")).expect("folder");
         for path in SOLO.iter().chain(&GLOB).chain([&TARGET]) {
             let (old, new) = (
                 before.and_then(|world| world.sources.get(path)),

@@ -159,34 +159,6 @@ stages:
 }
 
 #[test]
-fn profiles_that_are_not_used_are_read_too() {
-    let flow = Flow::new(
-        r#"
-version: 1
-stages:
-  place: { run: "true" }
-profiles:
-  one: { stages: { place: { parms: { x: 1 } }, plcae: { params: { x: 1 } } } }
-  two: { stages: { extra: { run: "true" } } }
-  three: { stages: { extra: { params: { x: 1 } } }, stagse: {} }
-"#,
-    );
-    let said = flow.expect(2, &["status"]);
-    for words in [
-        "flow.yaml:6:29: error: unknown key 'parms' in stage 'place'",
-        "flow.yaml:6:48: error: profile 'one' changes the stage 'plcae', which the flow does not have",
-        "did you mean 'place'?",
-        "unknown key 'stagse' in profile 'three'",
-        "3 faults",
-    ] {
-        assert!(said.stderr.contains(words), "{words}\n{}", said.stderr);
-    }
-    // Laid over, the same faults are told once.
-    let used = flow.expect(2, &["status", "--profile", "two"]);
-    assert!(used.stderr.contains("3 faults"), "{}", used.stderr);
-}
-
-#[test]
 fn a_setting_that_is_no_yaml_is_told_as_such() {
     let flow =
         Flow::new("version: 1\nstages:\n  a: { run: 'echo {{ params.x }}', params: { x: 1 } }\n");

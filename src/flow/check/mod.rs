@@ -242,53 +242,13 @@ impl Checker<'_> {
             self.groups(node);
         }
         if let Some((_, node)) = fields.get("profiles") {
-            self.profiles(node);
-        }
-    }
-
-    /// What can be told of profiles that are not laid over the flow: words that no flow knows, and stages that neither the flow nor
-    /// any profile makes.
-    fn profiles(&mut self, node: &Node) {
-        let known: Vec<&str> = TOP_KEYS
-            .iter()
-            .copied()
-            .filter(|key| *key != "profiles")
-            .collect();
-        let mut changed: Vec<(&Key, &Key, bool)> = Vec::new();
-        for (profile, node) in self.mapping(node, "'profiles'") {
-            let what = format!("profile '{}'", profile.text);
-            let fields = self.fields(node, &what, &known);
-            let Some((_, stages)) = fields.get("stages") else {
-                continue;
-            };
-            for (key, stage) in self.mapping(stages, &format!("'stages' of {what}")) {
-                let fields = self.fields(stage, &format!("stage '{}'", key.text), &STAGE_KEYS);
-                let runs = ["uses", "wrapper", "run"]
+            for (key, profile) in self.mapping(node, "'profiles'") {
+                let known: Vec<&str> = TOP_KEYS
                     .iter()
-                    .any(|word| fields.contains_key(word));
-                changed.push((profile, key, runs));
-            }
-        }
-        let made: BTreeSet<&str> = changed
-            .iter()
-            .filter(|(_, _, runs)| *runs)
-            .map(|(_, stage, _)| stage.text.as_str())
-            .collect();
-        for (profile, stage, _) in &changed {
-            let is_stage = self
-                .names
-                .get(&stage.text)
-                .is_some_and(|id| self.flow.stages[id.0].name == stage.text);
-            if !is_stage && !made.contains(stage.text.as_str()) {
-                let known: Vec<String> = self.flow.stages.iter().map(|s| s.name.clone()).collect();
-                let message = format!(
-                    "profile '{}' changes the stage '{}', which the flow does not have",
-                    profile.text, stage.text
-                );
-                self.fault(
-                    Fault::new(stage.span, message)
-                        .suggest(&stage.text, known.iter().map(String::as_str)),
-                );
+                    .copied()
+                    .filter(|key| *key != "profiles")
+                    .collect();
+                self.fields(profile, &format!("profile '{}'", key.text), &known);
             }
         }
     }

@@ -220,4 +220,4 @@ pub const MUTATIONS: &[Mutation] = &[
     },
 ];
 
-const SUPERVISE: &str = "src/exec/supervise.rs";
+const SUPERVISE: &str = "src/exec/supervise/keeper.rs";

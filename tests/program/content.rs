@@ -75,7 +75,7 @@ fn what_changes_in_a_folder_meanwhile_is_named() {
         ("chmod +x DIR/s/sub/f", "s/sub/f"),
     ] {
         let flow = Flow::new(
-            "version: 1\nstages:\n  a: { run: 'CHANGE; echo > {{ outputs.o }}', inputs: { d: s }, outputs: { o: o } }\n",
+            "version: 1\nsandbox: off\nstages:\n  a: { run: 'CHANGE; echo > {{ outputs.o }}', inputs: { d: s }, outputs: { o: o } }\n",
         );
         let change = change.replace("DIR", &flow.path("").display().to_string());
         flow.edit("CHANGE", &change);
@@ -90,7 +90,7 @@ fn what_changes_in_a_folder_meanwhile_is_named() {
 #[test]
 fn a_file_that_a_pattern_newly_matches_meanwhile_is_named() {
     let flow = Flow::new(
-        "version: 1\nstages:\n  a: { run: 'echo > DIR/s/new.txt; echo > {{ outputs.o }}', inputs: { d: 's/*.txt' }, outputs: { o: o } }\n",
+        "version: 1\nsandbox: off\nstages:\n  a: { run: 'echo > DIR/s/new.txt; echo > {{ outputs.o }}', inputs: { d: 's/*.txt' }, outputs: { o: o } }\n",
     );
     flow.edit("DIR", &flow.path("").display().to_string());
     flow.write("s/old.txt", "old\n");
@@ -106,7 +106,7 @@ fn a_file_that_a_pattern_newly_matches_meanwhile_is_named() {
 #[test]
 fn a_plugin_that_changes_meanwhile_makes_no_result() {
     let flow = Flow::new(
-        "version: 1\nplugins: { p: p.sh }\nstages:\n  a: { uses: p, outputs: { o: o } }\n",
+        "version: 1\nsandbox: off\nplugins: { p: p.sh }\nstages:\n  a: { uses: p, outputs: { o: o } }\n",
     );
     let script = format!(
         "#!/bin/sh\necho old > o\nsed s/old/new/ p > {0}/p.new 2>/dev/null || sed s/old/new/ {0}/p.sh > {0}/p.new\nchmod +x {0}/p.new; mv {0}/p.new {0}/p.sh\n",
@@ -127,7 +127,7 @@ fn a_plugin_that_changes_meanwhile_makes_no_result() {
 fn a_wrapper_that_changes_during_a_run_never_makes_a_wrong_result() {
     // The first stage changes the wrapper of the second before that is started.
     let flow = Flow::new(
-        "version: 1\nstages:\n  a: { run: 'sed s/old/new/ DIR/w.yaml > DIR/x; mv DIR/x DIR/w.yaml; sed s/old/new/ DIR/w.sh > DIR/x; mv DIR/x DIR/w.sh; echo > {{ outputs.o }}', outputs: { o: o } }\n  b: { wrapper: w, inputs: { i: a.o }, outputs: { o: o } }\n",
+        "version: 1\nsandbox: off\nstages:\n  a: { run: 'sed s/old/new/ DIR/w.yaml > DIR/x; mv DIR/x DIR/w.yaml; sed s/old/new/ DIR/w.sh > DIR/x; mv DIR/x DIR/w.sh; echo > {{ outputs.o }}', outputs: { o: o } }\n  b: { wrapper: w, inputs: { i: a.o }, outputs: { o: o } }\n",
     );
     let folder = flow.path("tool-wrappers/w");
     flow.edit("DIR/w.yaml", &format!("{}/wrapper.yaml", folder.display()));

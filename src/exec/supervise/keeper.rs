@@ -74,6 +74,8 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     // A terminal's Ctrl-C is for nanoflow alone; it decides what happens to the stages.
     let _ = nix::unistd::setsid();
     let _ = nix::sys::prctl::set_child_subreaper(true);
+    // What a stage makes must not depend on who runs it: a mask could take away an executable bit, which is content.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let flow = PathBuf::from(arguments.first().cloned().unwrap_or_default());
     let path = std::env::var_os("PATH").unwrap_or_default();
     let roots = Roots::open(System::of_machine(&path, &flow));

@@ -113,7 +113,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "failed-results-kept",
         guarantee: "failures are never kept as results",
-        changes: &[("src/exec/attempt.rs", "if !ended.good() {", "if !ended.good() && ended.code.is_none() {")],
+        changes: &[("src/exec/attempt.rs", "if refused || !ended.good() {", "if refused || (!ended.good() && ended.code.is_none()) {")],
         tests: &["results::failures_are_told_and_never_kept", "programs::a_plugin_in_python"],
     },
     Mutation {

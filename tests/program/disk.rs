@@ -52,11 +52,13 @@ impl Disk {
         command.output().is_ok_and(|output| output.status.success())
     }
 
+    /// Mounts it with other options; the kernel refuses as long as a process that is ending has a file open for writing.
     fn again(&self, options: &str) {
-        assert!(
-            self.mount(&format!("remount,{options}")),
-            "remount {options}"
-        );
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !self.mount(&format!("remount,{options}")) {
+            assert!(std::time::Instant::now() < deadline, "remount {options}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
     }
 }
 

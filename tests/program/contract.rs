@@ -196,7 +196,7 @@ fn values_between_backquotes_run_nothing() {
     );
 }
 
-/// Faults are told in two seconds and 500 MB whatever the file; here within thirty times the time, as tests share their processors.
+/// Faults are told in two seconds and 500 MB whatever the file; here within ten times the time, as tests share their processors.
 #[test]
 fn no_template_and_no_cycle_is_too_much() {
     let stage = |text: &str| {

@@ -1,4 +1,5 @@
-//! `docs/writing-a-stage.md` is followed word for word: every file on it is written, every command is run.
+//! `docs/writing-a-stage.md` is followed word for word: every file on it is written, every command is run. The drawing of the shipped
+//! flow is up to date.
 
 use std::fs;
 use std::path::Path;
@@ -96,5 +97,16 @@ fn writing_a_stage_works_as_it_is_written() {
     assert!(
         commands_run >= 8,
         "only {commands_run} commands were found on the page"
+    );
+}
+
+#[test]
+fn the_drawing_of_the_flow_is_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kept = fs::read_to_string(root.join("docs/pictures/flow.svg")).expect("the drawing");
+    let now = run("nanoflow graph --format svg", root);
+    assert!(
+        kept == now,
+        "make it anew: nanoflow graph --format svg > docs/pictures/flow.svg"
     );
 }

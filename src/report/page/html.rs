@@ -7,6 +7,7 @@ use crate::flow::show_bytes;
 
 use super::chart::{bar, line};
 use super::{show, Page};
+use Head::{Numbers, Words};
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; --line: #8884; --good: #2a7d3f; --bad: #c0392b; --wait: #b7791f; --plain: #4a6fa5; }
@@ -14,10 +15,12 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75re
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.n + td { padding-left: .5rem; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
 .fresh { color: var(--good); } .failed, .tool-missing { color: var(--bad); font-weight: 600; }
 .stale, .never-ran, .blocked { color: var(--wait); } .running { color: var(--plain); font-weight: 600; }
+.graph { display: block; margin: 0 auto; max-width: 100%; height: auto; }
 .graph text { fill: currentColor; } .graph path { stroke: #888; fill: none; }
 .graph rect { fill: #8881; stroke: var(--plain); } .graph .fresh rect { stroke: var(--good); }
 .graph .failed rect, .graph .tool-missing rect { stroke: var(--bad); stroke-width: 2; }
@@ -83,11 +86,23 @@ fn summary(out: &mut String, page: &Page) {
     );
 }
 
-fn table(out: &mut String, title: &str, head: &[&str], rows: &[String]) {
+/// A heading over words, or over numbers.
+enum Head {
+    Words(&'static str),
+    Numbers(&'static str),
+}
+
+fn table(out: &mut String, title: &str, head: &[Head], rows: &[String]) {
     if rows.is_empty() {
         return;
     }
-    let head: String = head.iter().map(|cell| format!("<th>{cell}</th>")).collect();
+    let head: String = head
+        .iter()
+        .map(|cell| match cell {
+            Head::Words(cell) => format!("<th>{cell}</th>"),
+            Head::Numbers(cell) => format!("<th class=\"n\">{cell}</th>"),
+        })
+        .collect();
     let _ = writeln!(
         out,
         "<h2>{title}</h2>\n<table>\n<tr>{head}</tr>\n{}</table>",
@@ -124,7 +139,15 @@ fn stages(out: &mut String, page: &Page) {
     table(
         out,
         "Stages",
-        &["stage", "state", "why", "time", "", "memory", "outputs"],
+        &[
+            Words("stage"),
+            Words("state"),
+            Words("why"),
+            Numbers("time"),
+            Words(""),
+            Numbers("memory"),
+            Numbers("outputs"),
+        ],
         &rows,
     );
 }
@@ -151,7 +174,13 @@ fn gates(out: &mut String, page: &Page) {
     table(
         out,
         "Gates",
-        &["stage", "metric", "value", "must be", ""],
+        &[
+            Words("stage"),
+            Words("metric"),
+            Numbers("value"),
+            Words("must be"),
+            Words(""),
+        ],
         &rows,
     );
 }
@@ -173,7 +202,12 @@ fn metrics(out: &mut String, page: &Page) {
     table(
         out,
         "Metrics",
-        &["stage", "metric", "value", "over the runs"],
+        &[
+            Words("stage"),
+            Words("metric"),
+            Numbers("value"),
+            Words("over the runs"),
+        ],
         &rows,
     );
 }
@@ -205,14 +239,14 @@ fn runs(out: &mut String, page: &Page) {
         out,
         "Runs",
         &[
-            "run",
-            "",
-            "executed",
-            "cached",
-            "failed",
-            "gates failed",
-            "time",
-            "command",
+            Words("run"),
+            Words(""),
+            Numbers("executed"),
+            Numbers("cached"),
+            Numbers("failed"),
+            Numbers("gates failed"),
+            Numbers("time"),
+            Words("command"),
         ],
         &rows,
     );

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use nanoflow_sdk::{Failure, StageError};
+
 /// What can go wrong between a quantised model and a simulated accelerator.
 #[derive(Debug, thiserror::Error)]
 pub enum AccelError {
@@ -35,5 +37,16 @@ impl AccelError {
             path: path.as_ref().to_path_buf(),
             source,
         }
+    }
+}
+
+impl From<AccelError> for StageError {
+    fn from(error: AccelError) -> Self {
+        let kind = match error {
+            AccelError::Tool(_) => Failure::Tool,
+            AccelError::Program(_) | AccelError::Model(_) => Failure::Design,
+            AccelError::File { .. } | AccelError::Io { .. } => Failure::Input,
+        };
+        StageError::new(kind, error.to_string())
     }
 }

@@ -11,6 +11,7 @@ pub mod npz;
 mod program;
 mod quant;
 pub mod simulate;
+pub mod tools;
 
 pub use assemble::assemble;
 pub use error::AccelError;

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use nanoflow_accel::simulate::{Outcome, Simulation, Simulator};
-use nanoflow_accel::{AccelError, Golden, Hardware, Program};
-use nanoflow_sdk::{Context, Failure, Stage, StageError, Tool};
+use nanoflow_accel::{tools, Golden, Hardware, Program};
+use nanoflow_sdk::{Context, Stage, StageError, Tool};
 use serde::{Deserialize, Serialize};
 
 /// The stage.
@@ -66,32 +66,15 @@ impl Stage for Cosim {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        &[
-            Tool {
-                program: "verilator",
-                version_args: &["--version"],
-                apt: "verilator",
-            },
-            Tool {
-                program: "g++",
-                version_args: &["--version"],
-                apt: "g++",
-            },
-            // Verilator builds the model by the makefile that it wrote.
-            Tool {
-                program: "make",
-                version_args: &["--version"],
-                apt: "make",
-            },
-        ]
+        &[tools::VERILATOR, tools::CXX, tools::MAKE]
     }
 
     fn run(&self, ctx: &mut Context) -> Result<(), StageError> {
         let params: Params = ctx.params()?;
         let rtl = ctx.input("rtl")?.to_path_buf();
-        let hardware = Hardware::read(&rtl.join("hardware.json")).map_err(failure)?;
-        let program = Program::read(ctx.input("program")?).map_err(failure)?;
-        let golden = Golden::read(ctx.input("golden")?).map_err(failure)?;
+        let hardware = Hardware::read(&rtl.join("hardware.json"))?;
+        let program = Program::read(ctx.input("program")?)?;
+        let golden = Golden::read(ctx.input("golden")?)?;
         let scratch = ctx.scratch().to_path_buf();
         let simulation = Simulation {
             verilog: verilog_files(&rtl)?,
@@ -110,7 +93,7 @@ impl Stage for Cosim {
         };
         let runs = if params.stress_tokens > 0 { 2 } else { 1 };
         ctx.progress(0, runs, "run", "full speed");
-        let full_speed = simulation.run().map_err(failure)?;
+        let full_speed = simulation.run()?;
         let mut stress = None;
         if params.stress_tokens > 0 && full_speed.first_difference.is_none() {
             ctx.progress(1, runs, "run", "slow memory and back-pressure");
@@ -120,7 +103,7 @@ impl Stage for Cosim {
                 stall: params.stall,
                 ..simulation
             };
-            stress = Some(slow.run().map_err(failure)?);
+            stress = Some(slow.run()?);
         }
         ctx.progress(runs, runs, "run", "");
         finish(ctx, params.simulator, hardware.lanes, full_speed, stress)
@@ -169,13 +152,4 @@ fn verilog_files(dir: &Path) -> Result<Vec<PathBuf>, StageError> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "v"));
     paths.sort();
     Ok(paths)
-}
-
-fn failure(error: AccelError) -> StageError {
-    let kind = match error {
-        AccelError::Tool(_) => Failure::Tool,
-        AccelError::Program(_) | AccelError::Model(_) => Failure::Design,
-        AccelError::File { .. } | AccelError::Io { .. } => Failure::Input,
-    };
-    StageError::new(kind, error.to_string())
 }

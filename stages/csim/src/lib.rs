@@ -1,8 +1,8 @@
 //! Stage `csim`: compiles the core's C++ with g++ and runs it on the golden vectors; every logit and every memory write must be equal.
 
 use nanoflow_accel::simulate::CppSimulation;
-use nanoflow_accel::{AccelError, Golden, Hardware, Program};
-use nanoflow_sdk::{Context, Failure, Stage, StageError, Tool};
+use nanoflow_accel::{tools, Golden, Hardware, Program};
+use nanoflow_sdk::{Context, Stage, StageError, Tool};
 use serde::Deserialize;
 
 /// The stage.
@@ -38,19 +38,15 @@ impl Stage for Csim {
     }
 
     fn tools(&self) -> &'static [Tool] {
-        &[Tool {
-            program: "g++",
-            version_args: &["--version"],
-            apt: "g++",
-        }]
+        &[tools::CXX]
     }
 
     fn run(&self, ctx: &mut Context) -> Result<(), StageError> {
         let params: Params = ctx.params()?;
         let cpp = ctx.input("cpp")?.to_path_buf();
-        let hardware = Hardware::read(&cpp.join("hardware.json")).map_err(failure)?;
-        let program = Program::read(ctx.input("program")?).map_err(failure)?;
-        let golden = Golden::read(ctx.input("golden")?).map_err(failure)?;
+        let hardware = Hardware::read(&cpp.join("hardware.json"))?;
+        let program = Program::read(ctx.input("program")?)?;
+        let golden = Golden::read(ctx.input("golden")?)?;
         let scratch = ctx.scratch().to_path_buf();
         let simulation = CppSimulation {
             cpp: &cpp,
@@ -61,25 +57,16 @@ impl Stage for Csim {
             scratch: &scratch,
         };
         ctx.progress(0, 1, "run", "compile and run");
-        let outcome = simulation.run().map_err(failure)?;
+        let outcome = simulation.run()?;
         ctx.progress(1, 1, "run", "");
         ctx.metric("tokens", outcome.tokens as f64, "");
         ctx.metric("compared", outcome.compared as f64, "");
         ctx.metric("mismatches", outcome.mismatches as f64, "");
         let report = ctx.output("report")?;
-        outcome.write(report).map_err(failure)?;
+        outcome.write(report)?;
         match outcome.first_difference {
             Some(difference) => Err(StageError::design(format!("the C++ differs: {difference}"))),
             None => Ok(()),
         }
     }
-}
-
-fn failure(error: AccelError) -> StageError {
-    let kind = match error {
-        AccelError::Tool(_) => Failure::Tool,
-        AccelError::Program(_) | AccelError::Model(_) => Failure::Design,
-        AccelError::File { .. } | AccelError::Io { .. } => Failure::Input,
-    };
-    StageError::new(kind, error.to_string())
 }

@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use nanoflow_accel::simulate::{Outcome, Simulation, Simulator};
-use nanoflow_accel::{AccelError, Golden, Hardware, Program};
+use nanoflow_accel::{tools, Golden, Hardware, Program};
 use nanoflow_netlist::liberty::Library;
 use nanoflow_netlist::Netlist;
-use nanoflow_sdk::{Context, Failure, Stage, StageError, Tool};
+use nanoflow_sdk::{Context, Stage, StageError, Tool};
 use serde::{Deserialize, Serialize};
 
 pub struct GateSimulation;
@@ -78,22 +78,9 @@ impl Stage for GateSimulation {
 
     fn tools(&self) -> &'static [Tool] {
         &[
-            Tool {
-                program: "verilator",
-                version_args: &["--version"],
-                apt: "verilator",
-            },
-            Tool {
-                program: "g++",
-                version_args: &["--version"],
-                apt: "g++",
-            },
-            // Verilator builds the model by the makefile that it wrote.
-            Tool {
-                program: "make",
-                version_args: &["--version"],
-                apt: "make",
-            },
+            tools::VERILATOR,
+            tools::CXX,
+            tools::MAKE,
             Tool {
                 program: "iverilog",
                 version_args: &["-V"],
@@ -200,9 +187,9 @@ fn simulate(
     files: Vec<PathBuf>,
     chain: Option<&ChainFile>,
 ) -> Result<Outcome, StageError> {
-    let hardware = Hardware::read(&ctx.input("rtl")?.join("hardware.json")).map_err(failure)?;
-    let program = Program::read(ctx.input("program")?).map_err(failure)?;
-    let golden = Golden::read(ctx.input("golden")?).map_err(failure)?;
+    let hardware = Hardware::read(&ctx.input("rtl")?.join("hardware.json"))?;
+    let program = Program::read(ctx.input("program")?)?;
+    let golden = Golden::read(ctx.input("golden")?)?;
     let extra_ports = chain.map_or(String::new(), |chain| {
         format!(", .{}(1'b0), .{}(1'b0)", chain.scan_enable, chain.scan_in)
     });
@@ -222,7 +209,7 @@ fn simulate(
         scratch: &scratch,
         threads: ctx.threads(),
     };
-    simulation.run().map_err(failure)
+    Ok(simulation.run()?)
 }
 
 fn finish(
@@ -261,15 +248,6 @@ fn finish(
         ))),
         None => Ok(()),
     }
-}
-
-fn failure(error: AccelError) -> StageError {
-    let kind = match error {
-        AccelError::Tool(_) => Failure::Tool,
-        AccelError::Program(_) | AccelError::Model(_) => Failure::Design,
-        AccelError::File { .. } | AccelError::Io { .. } => Failure::Input,
-    };
-    StageError::new(kind, error.to_string())
 }
 
 #[cfg(test)]

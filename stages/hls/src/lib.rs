@@ -4,8 +4,8 @@
 
 mod emit;
 
-use nanoflow_accel::{assemble, read_model, AccelError, Hardware, IntModel};
-use nanoflow_sdk::{Context, Failure, Stage, StageError};
+use nanoflow_accel::{assemble, read_model, Hardware, IntModel};
+use nanoflow_sdk::{Context, Stage, StageError};
 
 /// The stage; parameters are the fields of [`Hardware`].
 pub struct Hls;
@@ -27,16 +27,16 @@ impl Stage for Hls {
 
     fn run(&self, ctx: &mut Context) -> Result<(), StageError> {
         let hardware: Hardware = ctx.params()?;
-        hardware.validate().map_err(failure)?;
+        hardware.validate()?;
         emit::rtl(ctx.output("rtl")?, &hardware)?;
         if let Some(dir) = ctx.optional_output("cpp") {
             emit::cpp(dir, &hardware)?;
         }
         ctx.progress(1, 2, "step", "assemble the program");
-        let model = read_model(ctx.input("npz")?, ctx.input("manifest")?).map_err(failure)?;
-        let model = IntModel::from_quant(&model).map_err(failure)?;
-        let program = assemble(&model, &hardware).map_err(failure)?;
-        program.write(ctx.output("program")?).map_err(failure)?;
+        let model = read_model(ctx.input("npz")?, ctx.input("manifest")?)?;
+        let model = IntModel::from_quant(&model)?;
+        let program = assemble(&model, &hardware)?;
+        program.write(ctx.output("program")?)?;
         ctx.metric("lanes", hardware.lanes as f64, "");
         ctx.metric("program_bytes", program.image.len() as f64, "B");
         ctx.metric(
@@ -52,13 +52,4 @@ impl Stage for Hls {
         ctx.progress(2, 2, "step", "");
         Ok(())
     }
-}
-
-fn failure(error: AccelError) -> StageError {
-    let kind = match error {
-        AccelError::Tool(_) => Failure::Tool,
-        AccelError::Program(_) | AccelError::Model(_) => Failure::Design,
-        AccelError::File { .. } | AccelError::Io { .. } => Failure::Input,
-    };
-    StageError::new(kind, error.to_string())
 }

@@ -3,9 +3,9 @@
 //! Shortest arrival times over the whole netlist, from the tables of Liberty with the loads of the placed wires; where the
 //! slack of a flip-flop's input is below the margin, delay cells go in front of that input.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use nanoflow_layout::def::{Component, Design, Net, Terminal, Use};
+use nanoflow_layout::def::{Component, Design, Names, Net, Terminal, Use};
 use nanoflow_layout::electrical::{wire_ff_per_um, Electrical, Extreme};
 use nanoflow_layout::lef::{PinDirection, Tech};
 use nanoflow_layout::sites::Sites;
@@ -217,12 +217,7 @@ pub fn fix(
     let clock: BTreeMap<usize, f64> = arrival.iter().copied().collect();
     let mut kinds = electrical.available(&DELAYS);
     kinds.retain(|kind| tech.macros.contains_key(*kind));
-    let mut names: BTreeSet<String> = design
-        .components
-        .iter()
-        .map(|component| component.name.clone())
-        .collect();
-    let mut net_names: BTreeSet<String> = design.nets.iter().map(|net| net.name.clone()).collect();
+    let mut names = Names::of(design);
     let mut result = Hold::default();
     for round in 0..MOST_DELAYS {
         let mut bad: Vec<(usize, String, usize, f64)> = Vec::new();
@@ -271,7 +266,7 @@ pub fn fix(
                 ))
             })?;
             sites.mark(placement.at, width, true);
-            let name = fresh(&mut names, &format!("hold_{}", result.inserted));
+            let name = names.free(&format!("hold_{}", result.inserted));
             let new = design.components.len();
             design.components.push(Component {
                 name: name.clone(),
@@ -295,7 +290,7 @@ pub fn fix(
                 },
                 sink,
             ];
-            let name = fresh(&mut net_names, &format!("{name}_net"));
+            let name = names.free(&format!("{name}_net"));
             design.nets.push(Net {
                 name,
                 use_: Use::Signal,
@@ -306,14 +301,4 @@ pub fn fix(
         }
     }
     Ok(result)
-}
-
-fn fresh(names: &mut BTreeSet<String>, base: &str) -> String {
-    let mut name = base.to_string();
-    let mut count = 0;
-    while !names.insert(name.clone()) {
-        count += 1;
-        name = format!("{base}_{count}");
-    }
-    name
 }

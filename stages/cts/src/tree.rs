@@ -3,9 +3,7 @@
 //! Every sink lies under the same number of buffers, and the groups of a level are as even in number and as compact as
 //! halving across the longer side makes them, so that all buffers of a level see about the same load.
 
-use std::collections::BTreeSet;
-
-use nanoflow_layout::def::{Component, Design, Net, Terminal, Use};
+use nanoflow_layout::def::{Component, Design, Names, Net, Terminal, Use};
 use nanoflow_layout::electrical::{wire_ff_per_um, wire_ohm_per_um, Electrical, Extreme};
 use nanoflow_layout::lef::Tech;
 use nanoflow_layout::sites::Sites;
@@ -82,8 +80,7 @@ pub struct Builder<'a> {
     pub sites: &'a mut Sites,
     pub params: TreeParams,
     kinds: Vec<&'static str>,
-    names: BTreeSet<String>,
-    net_names: BTreeSet<String>,
+    names: Names,
     built: Built,
 }
 
@@ -97,12 +94,7 @@ impl<'a> Builder<'a> {
     ) -> Self {
         let mut kinds = electrical.available(&BUFFERS);
         kinds.retain(|kind| tech.macros.contains_key(*kind));
-        let names = design
-            .components
-            .iter()
-            .map(|component| component.name.clone())
-            .collect();
-        let net_names = design.nets.iter().map(|net| net.name.clone()).collect();
+        let names = Names::of(design);
         Self {
             design,
             tech,
@@ -111,7 +103,6 @@ impl<'a> Builder<'a> {
             params,
             kinds,
             names,
-            net_names,
             built: Built::default(),
         }
     }
@@ -273,7 +264,9 @@ impl<'a> Builder<'a> {
         })?;
         self.sites.mark(placement.at, cell.width, true);
         let component = self.design.components.len();
-        let name = self.free_name();
+        let name = self
+            .names
+            .free(&format!("clock_buf_{}", self.built.buffers));
         self.design.components.push(Component {
             name: name.clone(),
             cell: kind.into(),
@@ -293,13 +286,8 @@ impl<'a> Builder<'a> {
                 pin: "A".into(),
             })),
         }
-        // An instance and a net of one name would be one object in Verilog.
-        let mut net_name = format!("{name}_net");
-        while !self.net_names.insert(net_name.clone()) {
-            net_name.push('_');
-        }
         self.design.nets.push(Net {
-            name: net_name,
+            name: self.names.free(&format!("{name}_net")),
             use_: Use::Clock,
             terminals,
             ..Net::default()
@@ -310,17 +298,6 @@ impl<'a> Builder<'a> {
             kind,
             children,
         })
-    }
-
-    fn free_name(&mut self) -> String {
-        let mut count = self.built.buffers;
-        loop {
-            let name = format!("clock_buf_{count}");
-            if self.names.insert(name.clone()) {
-                return name;
-            }
-            count += 1;
-        }
     }
 
     /// Clock arrival at all sinks below a buffer whose input switches at `time` with `slew`.

@@ -1,8 +1,8 @@
 //! From the Verilog netlist to the components, pins and nets of a DEF design.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use nanoflow_layout::def::{Component, Design, Net, Pin, Terminal, Use};
+use nanoflow_layout::def::{Component, Design, Names, Net, Pin, Terminal, Use};
 use nanoflow_layout::lef::{PinDirection, Tech};
 use nanoflow_layout::LayoutError;
 use nanoflow_netlist::liberty::Library;
@@ -56,17 +56,10 @@ pub fn import(netlist: &Netlist, tech: &Tech, library: &Library) -> Result<Desig
             .components
             .push(component_of(&cell.name, &cell.kind, None));
     }
-    let mut names: BTreeSet<String> = design
-        .components
-        .iter()
-        .map(|component| component.name.clone())
-        .collect();
     ports(netlist, &mut design, &mut nets)?;
-    ties(netlist, &mut design, &mut nets, &mut names);
-    design.nets = nets
-        .into_iter()
-        .filter(|net| !net.terminals.is_empty())
-        .collect();
+    design.nets = nets;
+    ties(netlist, &mut design);
+    design.nets.retain(|net| !net.terminals.is_empty());
     Ok(design)
 }
 
@@ -78,17 +71,6 @@ fn component_of(name: &str, cell: &str, source: Option<&str>) -> Component {
         source: source.map(str::to_string),
         properties: Vec::new(),
     }
-}
-
-/// A name that nothing has yet.
-fn free(names: &mut BTreeSet<String>, base: &str) -> String {
-    let mut name = base.to_string();
-    let mut count = 0;
-    while !names.insert(name.clone()) {
-        count += 1;
-        name = format!("{base}_{count}");
-    }
-    name
 }
 
 /// Pins of the design, each on its net. A wire has one name in the layout, so two ports cannot share a net.
@@ -130,16 +112,16 @@ fn ports(netlist: &Netlist, design: &mut Design, nets: &mut [Net]) -> Result<(),
 }
 
 /// Replaces constant nets by nets of tie cells.
-fn ties(netlist: &Netlist, design: &mut Design, nets: &mut Vec<Net>, names: &mut BTreeSet<String>) {
-    let mut net_names: BTreeSet<String> = nets.iter().map(|net| net.name.clone()).collect();
+fn ties(netlist: &Netlist, design: &mut Design) {
+    let mut names = Names::of(design);
     for index in 0..netlist.nets.len() {
         let Some(value) = netlist.nets[index].constant else {
             continue;
         };
-        let sinks = std::mem::take(&mut nets[index].terminals);
+        let sinks = std::mem::take(&mut design.nets[index].terminals);
         for group in sinks.chunks(TIES_EACH) {
             let component = design.components.len();
-            let name = free(names, &format!("tie_{component}"));
+            let name = names.free(&format!("tie_{component}"));
             design
                 .components
                 .push(component_of(&name, TIE_CELL, Some("TIMING")));
@@ -149,8 +131,8 @@ fn ties(netlist: &Netlist, design: &mut Design, nets: &mut Vec<Net>, names: &mut
                 component,
                 pin: pin.into(),
             });
-            nets.push(Net {
-                name: free(&mut net_names, &name),
+            design.nets.push(Net {
+                name: names.free(&format!("{name}_net")),
                 terminals,
                 ..Net::default()
             });

@@ -212,6 +212,11 @@ fn constants_get_tie_cells() {
         ties.len() == 3 && ties.iter().all(|sinks| *sinks <= 8),
         "{ties:?}"
     );
+    // In Verilog an instance and a net share one space of names.
+    for component in &design.components {
+        let same = design.nets.iter().any(|net| net.name == component.name);
+        assert!(!same, "{} is an instance and a net", component.name);
+    }
 }
 
 #[test]

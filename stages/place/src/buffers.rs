@@ -1,8 +1,6 @@
 //! Buffers for nets with many sinks or more load than their driver may drive.
 
-use std::collections::BTreeSet;
-
-use nanoflow_layout::def::{Component, Design, Net, Terminal, Use};
+use nanoflow_layout::def::{Component, Design, Names, Net, Terminal, Use};
 use nanoflow_layout::electrical::{wire_ff_per_um, Electrical};
 use nanoflow_layout::lef::{PinDirection, Tech};
 use nanoflow_layout::{LayoutError, Point, Rect};
@@ -34,8 +32,7 @@ pub struct Bufferer<'a> {
     pub at: Vec<Point>,
     pub limits: Limits,
     kinds: Vec<&'static str>,
-    names: BTreeSet<String>,
-    net_names: BTreeSet<String>,
+    names: Names,
     pub added: usize,
 }
 
@@ -49,12 +46,7 @@ impl<'a> Bufferer<'a> {
     ) -> Self {
         let mut kinds = electrical.available(&BUFFERS);
         kinds.retain(|kind| tech.macros.contains_key(*kind));
-        let names = design
-            .components
-            .iter()
-            .map(|component| component.name.clone())
-            .collect();
-        let net_names = design.nets.iter().map(|net| net.name.clone()).collect();
+        let names = Names::of(design);
         Self {
             design,
             tech,
@@ -63,7 +55,6 @@ impl<'a> Bufferer<'a> {
             limits,
             kinds,
             names,
-            net_names,
             added: 0,
         }
     }
@@ -165,7 +156,7 @@ impl<'a> Bufferer<'a> {
     fn insert(&mut self, at: Point, sinks: Vec<Terminal>, use_: Use) -> Terminal {
         let kind = self.kind_for(self.load(at, &sinks));
         let component = self.design.components.len();
-        let name = self.free_name();
+        let name = self.names.free(&format!("place_buf_{}", self.added));
         self.design.components.push(Component {
             name: name.clone(),
             cell: kind.into(),
@@ -179,13 +170,8 @@ impl<'a> Bufferer<'a> {
             pin: "X".into(),
         }];
         terminals.extend(sinks);
-        // An instance and a net of one name would be one object in Verilog.
-        let mut net_name = format!("{name}_net");
-        while !self.net_names.insert(net_name.clone()) {
-            net_name.push('_');
-        }
         self.design.nets.push(Net {
-            name: net_name,
+            name: self.names.free(&format!("{name}_net")),
             use_,
             terminals,
             ..Net::default()
@@ -194,17 +180,6 @@ impl<'a> Bufferer<'a> {
         Terminal::Pin {
             component,
             pin: "A".into(),
-        }
-    }
-
-    fn free_name(&mut self) -> String {
-        let mut count = self.added;
-        loop {
-            let name = format!("place_buf_{count}");
-            if self.names.insert(name.clone()) {
-                return name;
-            }
-            count += 1;
         }
     }
 

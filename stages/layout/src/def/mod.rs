@@ -3,6 +3,7 @@
 //! [`Design::to_text`] is canonical: same design, same bytes; no date, no path. What is written is read
 //! back as the same [`Design`].
 
+mod names;
 mod read;
 mod write;
 
@@ -10,6 +11,8 @@ use std::path::Path;
 
 use crate::lef::{PinDirection, Via};
 use crate::{Dbu, LayoutError, Orient, Point, Rect};
+
+pub use names::Names;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Design {

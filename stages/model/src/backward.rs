@@ -14,7 +14,7 @@ use crate::kernels::{
     add_into, column_sums, cross_entropy, distillation, layer_norm_backward, multiply,
     multiply_elements, multiply_into, softmax_causal_backward, Matrix, MatrixMut, NormStatistics,
 };
-use crate::network::{BlockState, Dropout, HeadShape, Network, Place, State};
+use crate::network::{row_blocks, BlockState, Dropout, HeadShape, Network, Place, State};
 use crate::parameters::{BlockRanges, Pair, ParameterTable};
 use crate::ModelConfig;
 
@@ -42,7 +42,7 @@ struct Part {
     narrow: Vec<f32>,
     wide: Vec<f32>,
     square: [Vec<f32>; 2],
-    head: [Vec<f32>; 2],
+    head: [Vec<f32>; 3],
     /// Of each layer's heads: sum over sequences of |∂loss/∂gate|.
     importance: Vec<f64>,
 }
@@ -218,7 +218,7 @@ impl Part {
             narrow: vec![0.0; rows * width],
             wide: vec![0.0; rows * 4 * width],
             square: [0, 1].map(|_| vec![0.0; config.block * config.block]),
-            head: [0, 1].map(|_| vec![0.0; config.block * config.head_width()]),
+            head: [0, 1, 2].map(|_| vec![0.0; config.block * config.head_width()]),
             importance: vec![0.0; config.layers * config.heads],
         }
     }
@@ -363,13 +363,13 @@ fn attention_backward(
     shape: HeadShape,
     layer: usize,
     dropout: Dropout,
-    (square, head): (&mut [Vec<f32>; 2], &mut [Vec<f32>; 2]),
+    (square, head): (&mut [Vec<f32>; 2], &mut [Vec<f32>; 3]),
 ) {
     let positions = shape.positions;
     let area = positions * positions;
     let scale = 1.0 / (shape.head_width as f32).sqrt();
     let [dropped, scores] = square;
-    let [first, second] = head;
+    let [first, second, third] = head;
     for (index, probabilities) in block.probabilities.chunks_exact(area).enumerate() {
         let weights = if dropout.rate > 0.0 {
             dropped.copy_from_slice(probabilities);
@@ -380,23 +380,41 @@ fn attention_backward(
         };
         let weights = Matrix::new(weights, positions, positions);
         let d_head = shape.mixed(d_attended, index);
-        let [_, _, v] = shape.views(&block.qkv, index);
-        let gate = dropout.gate(index, layer);
-        let target = MatrixMut::new(scores, positions, positions);
-        multiply(target, false, gate, d_head, v.transposed());
+        let [q, k, v] = shape.views(&block.qkv, index);
+        let (gate, width) = (dropout.gate(index, layer), shape.head_width);
+        // The gradient of V, which goes over columns, is a sum over the blocks of rows.
+        first.fill(0.0);
+        for (start, end) in row_blocks(positions) {
+            let d_rows = d_head.block(start, end, width);
+            let target = &mut scores[start * positions..];
+            let target = MatrixMut::strided(target, end - start, end, positions);
+            multiply(
+                target,
+                false,
+                gate,
+                d_rows,
+                v.block(0, end, width).transposed(),
+            );
+            let columns = weights.block(start, end, end).transposed();
+            let target = MatrixMut::new(&mut first[..end * width], end, width);
+            multiply(target, true, gate, columns, d_rows);
+        }
         dropout.apply(scores, index * area, layer, Place::Attention);
-        let target = MatrixMut::new(first, positions, shape.head_width);
-        multiply(target, false, gate, weights.transposed(), d_head);
-        shape.put(&mut block.qkv, index, 2, first);
         softmax_causal_backward(scores, probabilities, positions);
         let scores = Matrix::new(scores, positions, positions);
-        let [q, k, _] = shape.views(&block.qkv, index);
-        let target = MatrixMut::new(first, positions, shape.head_width);
-        multiply(target, false, scale, scores, k);
-        let target = MatrixMut::new(second, positions, shape.head_width);
-        multiply(target, false, scale, scores.transposed(), q);
-        shape.put(&mut block.qkv, index, 0, first);
-        shape.put(&mut block.qkv, index, 1, second);
+        third.fill(0.0);
+        for (start, end) in row_blocks(positions) {
+            let rows = scores.block(start, end, end);
+            let target = &mut second[start * width..end * width];
+            let target = MatrixMut::new(target, end - start, width);
+            multiply(target, false, scale, rows, k.block(0, end, width));
+            let target = MatrixMut::new(&mut third[..end * width], end, width);
+            let q = q.block(start, end, width);
+            multiply(target, true, scale, rows.transposed(), q);
+        }
+        shape.put(&mut block.qkv, index, 0, second);
+        shape.put(&mut block.qkv, index, 1, third);
+        shape.put(&mut block.qkv, index, 2, first);
     }
 }
 

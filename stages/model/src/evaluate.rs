@@ -1,5 +1,7 @@
 //! Perplexity over a whole token file, for any model that gives logits.
 
+use std::cell::Cell;
+
 use rayon::prelude::*;
 
 use crate::kernels::cross_entropy;
@@ -45,6 +47,11 @@ fn check_targets(targets: &[u16], vocabulary: usize) -> Result<(), ModelError> {
     }
 }
 
+thread_local! {
+    /// Buffers of the last evaluation on this thread.
+    static SPARE: Cell<Option<State>> = const { Cell::new(None) };
+}
+
 impl LanguageModel for Gpt {
     fn block(&self) -> usize {
         self.config.block
@@ -71,8 +78,14 @@ impl LanguageModel for Gpt {
             }
             let start = result.len();
             result.resize(start + targets.len(), 0.0);
-            let mut state = State::for_inference(&self.config, inputs.len(), positions);
+            // The buffers stay with the thread: making them anew costs a fifth of the time.
+            let rows = inputs.len();
+            let mut state = SPARE
+                .take()
+                .filter(|state| state.fits(&self.config, rows, positions))
+                .unwrap_or_else(|| State::for_inference(&self.config, rows, positions));
             network.losses(&inputs, &targets, &mut state, &mut result[start..]);
+            SPARE.set(Some(state));
         }
         Ok(result)
     }

@@ -134,6 +134,19 @@ impl State {
         }
     }
 
+    /// Whether these are buffers for inference of that size.
+    #[must_use]
+    pub fn fits(&self, config: &ModelConfig, rows: usize, positions: usize) -> bool {
+        let one = match self.blocks.as_slice() {
+            [one] => one.slope.len() == 4 * rows * config.width,
+            _ => false,
+        };
+        let probabilities = rows * config.heads * positions;
+        one && (self.rows(), self.positions) == (rows, positions)
+            && self.logits.len() == rows * config.vocabulary
+            && self.blocks[0].probabilities.len() == probabilities
+    }
+
     #[must_use]
     pub fn rows(&self) -> usize {
         self.statistics.len()
@@ -252,13 +265,17 @@ impl Network<'_> {
         let scale = 1.0 / (shape.head_width as f32).sqrt();
         for (index, scores) in block.probabilities.chunks_exact_mut(square).enumerate() {
             let [q, k, v] = shape.views(&block.qkv, index);
-            multiply(
-                MatrixMut::new(scores, positions, positions),
-                false,
-                scale,
-                q,
-                k.transposed(),
-            );
+            let width = shape.head_width;
+            for (start, end) in row_blocks(positions) {
+                let target = &mut scores[start * positions..];
+                multiply(
+                    MatrixMut::strided(target, end - start, end, positions),
+                    false,
+                    scale,
+                    q.block(start, end, width),
+                    k.block(0, end, width).transposed(),
+                );
+            }
             softmax_causal(scores, positions);
             let weights = if dropout.rate > 0.0 {
                 scratch.copy_from_slice(scores);
@@ -267,13 +284,17 @@ impl Network<'_> {
             } else {
                 &*scores
             };
-            multiply(
-                shape.mixed_mut(&mut block.attended, index),
-                false,
-                dropout.gate(index, layer),
-                Matrix::new(weights, positions, positions),
-                v,
-            );
+            let weights = Matrix::new(weights, positions, positions);
+            let gate = dropout.gate(index, layer);
+            for (start, end) in row_blocks(positions) {
+                multiply(
+                    shape.mixed_mut(&mut block.attended, index, start, end),
+                    false,
+                    gate,
+                    weights.block(start, end, end),
+                    v.block(0, end, width),
+                );
+            }
         }
     }
 
@@ -378,13 +399,25 @@ impl HeadShape {
         }
     }
 
-    pub fn mixed_mut(self, attended: &mut [f32], index: usize) -> MatrixMut<'_> {
-        let start = self.start(index, self.width);
-        MatrixMut::strided(
-            &mut attended[start..],
-            self.positions,
-            self.head_width,
-            self.width,
-        )
+    /// Rows `first` to `last` of one head's result.
+    pub fn mixed_mut(
+        self,
+        attended: &mut [f32],
+        index: usize,
+        first: usize,
+        last: usize,
+    ) -> MatrixMut<'_> {
+        let start = self.start(index, self.width) + first * self.width;
+        let data = &mut attended[start..];
+        MatrixMut::strided(data, last - first, self.head_width, self.width)
     }
+}
+
+/// Rows (from, to) of a causal T × T matrix, in blocks: of each only the columns before `to` count, so that less than the whole
+/// square is computed.
+pub(crate) fn row_blocks(positions: usize) -> impl Iterator<Item = (usize, usize)> {
+    const ROWS: usize = 64;
+    (0..positions)
+        .step_by(ROWS)
+        .map(move |start| (start, positions.min(start + ROWS)))
 }

@@ -125,7 +125,18 @@ fn gradient_matches_finite_differences() {
 
 #[test]
 fn loss_and_gradient_match_candle_on_stock_operations() {
-    let (model, batch) = (model(config()), batch());
+    // Attention goes over blocks of 64 rows: 80 positions take two.
+    for block in [8, 80] {
+        match_candle(block);
+    }
+}
+
+fn match_candle(block: usize) {
+    let model = model(ModelConfig { block, ..config() });
+    let tokens: Vec<u16> = (0..200u32)
+        .map(|index| (index * index % 23) as u16)
+        .collect();
+    let batch = Batch::random(&tokens, block, 3, 5, 0);
     let length = model.parameters.len();
     let variable = Var::from_vec(model.parameters.clone(), length, &Device::Cpu).expect("variable");
     let reference =

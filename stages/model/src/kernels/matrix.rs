@@ -44,6 +44,16 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The first `columns` columns of the rows from `start` to `end`; of a view that is not transposed.
+    ///
+    /// # Panics
+    /// If the view has no such rows and columns.
+    #[must_use]
+    pub fn block(self, start: usize, end: usize, columns: usize) -> Self {
+        let data = &self.data[start * self.row_stride..];
+        Self::strided(data, end - start, columns, self.row_stride)
+    }
+
     #[must_use]
     pub fn transposed(self) -> Self {
         Self {

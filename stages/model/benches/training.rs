@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p nanoflow-model --bench training -- --python PYTHON [--threads N] [--seconds S] [--rounds R] [--write FILE]`
 //!
-//! Every measurement is a process of its own; the two programs take turns, and the best of each counts. The CPU time a token is what
-//! a shared machine disturbs least. Without `--python` only this program is measured.
+//! Every measurement is a process of its own; the two programs take turns, and the best of each counts. Without `--python` only this
+//! program is measured. What the machine can do at most is measured too: one large matrix product.
 
 use std::io::{Error, Write as _};
 use std::process::Command;
@@ -13,9 +13,11 @@ use nanoflow_model::backward::{Pass, Workspace};
 use nanoflow_model::config::{Activation, TrainingConfig};
 use nanoflow_model::data::Batch;
 use nanoflow_model::evaluate::evaluate;
+use nanoflow_model::kernels::{multiply_into, Matrix};
 use nanoflow_model::loss::thread_pool;
 use nanoflow_model::optimizer::AdamW;
 use nanoflow_model::{Gpt, ModelConfig};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// (name, vocabulary, block, layers, heads, width, batch).
@@ -86,55 +88,80 @@ fn main() -> Result<(), Error> {
         return child(&arguments[place + 1..]);
     }
     let options = Options::read();
-    let mut table = String::from(
-        "| shape | work | tokens/s, ours | PyTorch | ratio | CPU µs a token, ours | PyTorch | ratio | peak MB, ours | PyTorch |\n|---|---|---|---|---|---|---|---|---|---|\n",
-    );
+    let mut table = String::from(HEADING);
     let mut version = String::new();
+    let mut limit = 0.0f64;
     for (name, shape) in SHAPES {
         for mode in ["train", "evaluate"] {
             let (mut ours, mut theirs) = (Figures::default(), Figures::default());
             for _ in 0..options.rounds {
+                limit = limit.max(measure_ours("product", &shape, &options)?.tokens_per_second);
                 ours = ours.best(measure_ours(mode, &shape, &options)?);
                 if let Some(python) = &options.python {
                     theirs = theirs.best(measure_pytorch(python, mode, &shape, &options)?);
                 }
             }
             version.clone_from(&theirs.version);
-            let row = format!(
-                "| {name} | {mode} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} |\n",
-                ours.tokens_per_second,
-                theirs.tokens_per_second,
-                ours.tokens_per_second / theirs.tokens_per_second,
-                ours.cpu_microseconds_per_token,
-                theirs.cpu_microseconds_per_token,
-                theirs.cpu_microseconds_per_token / ours.cpu_microseconds_per_token,
-                ours.peak_megabytes,
-                theirs.peak_megabytes,
-            );
+            let share = operations(mode, &shape) * ours.tokens_per_second / limit;
+            let row = row(name, mode, &ours, &theirs, share);
             print!("{row}");
             std::io::stdout().flush()?;
             table.push_str(&row);
         }
     }
+    let note = format!(
+        "PyTorch {version}, {} thread(s) each; ratios above 1 are in favour of nanoflow. One product of two 1024 × 1024 matrices: {:.0} Gflop/s.",
+        options.threads,
+        limit / 1e9
+    );
+    println!("{note}");
     if let Some(path) = &options.write {
         let text = std::fs::read_to_string(path)?;
-        std::fs::write(
-            path,
-            replace_table(&text, &table, &version, options.threads),
-        )?;
+        std::fs::write(path, replace_table(&text, &note, &table))?;
     }
     Ok(())
 }
 
+const HEADING: &str = "| shape | work | tokens/s, ours | PyTorch | ratio | CPU µs a token, ours | PyTorch | ratio | peak MB, ours | PyTorch | of the product's speed |
+|---|---|---|---|---|---|---|---|---|---|---|
+";
+
+fn row(name: &str, mode: &str, ours: &Figures, theirs: &Figures, share: f64) -> String {
+    let speeds = [ours.tokens_per_second, theirs.tokens_per_second];
+    let times = [theirs, ours].map(|figures| figures.cpu_microseconds_per_token);
+    let ratio = |[high, low]: [f64; 2]| match low > 0.0 && high > 0.0 {
+        true => format!("{:.2}", high / low),
+        false => "–".into(),
+    };
+    format!(
+        "| {name} | {mode} | {:.0} | {:.0} | {} | {:.2} | {:.2} | {} | {:.0} | {:.0} | {:.0} % |\n",
+        speeds[0],
+        speeds[1],
+        ratio(speeds),
+        times[1],
+        times[0],
+        ratio(times),
+        ours.peak_megabytes,
+        theirs.peak_megabytes,
+        100.0 * share,
+    )
+}
+
+/// Floating-point operations a token in matrix products: 2 for each weight of a product, and attention's two products over the
+/// positions that causality leaves, half of all; training takes three times as many.
+fn operations(mode: &str, &[vocabulary, block, layers, _, width, _]: &[usize; 6]) -> f64 {
+    let weights = layers * 12 * width * width + vocabulary * width;
+    let forward = 2 * weights + 2 * layers * block * width;
+    let passes = if mode == "train" { 3 } else { 1 };
+    (forward * passes) as f64
+}
+
 /// Puts the table between the page's two marks.
-fn replace_table(text: &str, table: &str, version: &str, threads: usize) -> String {
+fn replace_table(text: &str, note: &str, table: &str) -> String {
     const MARKS: [&str; 2] = ["<!-- table -->\n", "<!-- end of table -->"];
     let (before, rest) = text.split_once(MARKS[0]).unwrap_or((text, ""));
     let after = rest.split_once(MARKS[1]).map_or("", |(_, after)| after);
-    format!(
-        "{before}{}PyTorch {version}, {threads} thread(s) each; ratios above 1 are in favour of nanoflow.\n\n{table}{}{after}",
-        MARKS[0], MARKS[1]
-    )
+    format!("{before}{}{note}\n\n{table}{}{after}", MARKS[0], MARKS[1])
 }
 
 fn numbers(shape: &[usize; 6], options: &Options) -> Vec<String> {
@@ -176,6 +203,23 @@ fn figures(command: &mut Command) -> Result<Figures, Error> {
     })
 }
 
+/// Operations a second (not tokens) of one large product on as many threads as asked for, each with a product of its own.
+fn product(threads: usize) -> Result<Figures, Error> {
+    const SIZE: usize = 1024;
+    let pool = thread_pool(threads).map_err(Error::other)?;
+    let source: Vec<f32> = (0..SIZE * SIZE).map(|index| (index % 7) as f32).collect();
+    let mut targets = vec![vec![0.0f32; SIZE * SIZE]; threads];
+    let operations = 2 * SIZE.pow(3) * threads;
+    Ok(measure(operations, 0.5, |_| {
+        pool.install(|| {
+            targets.par_iter_mut().with_max_len(1).for_each(|target| {
+                let matrix = Matrix::new(&source, SIZE, SIZE);
+                multiply_into(target, matrix, matrix);
+            });
+        });
+    }))
+}
+
 /// One measurement in this process.
 fn child(arguments: &[String]) -> Result<(), Error> {
     let number = |index: usize| -> f64 { arguments[index].parse().expect("a number") };
@@ -190,6 +234,10 @@ fn child(arguments: &[String]) -> Result<(), Error> {
         share_layers: false,
     };
     let (batch, threads, seconds) = (size(6), size(7), number(8));
+    if arguments[0] == "product" {
+        println!("{}", serde_json::to_string(&product(threads)?)?);
+        return Ok(());
+    }
     let pool = thread_pool(threads).map_err(Error::other)?;
     let tokens: Vec<u16> = (0..200_000u64)
         .map(|index| (index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % config.vocabulary as u64)

@@ -1,9 +1,9 @@
 //! AdamW with decay on matrices only, gradient clipping, and the learning rate's schedule.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::config::TrainingConfig;
+use crate::kernels::widest;
 use crate::parameters::ParameterTable;
 use crate::ModelError;
 
@@ -164,7 +164,7 @@ impl Factors {
         gradient: &[f32],
     ) {
         const EPSILON: f32 = 1e-8;
-        Arch::new().dispatch(
+        widest(
             #[inline(always)]
             || {
                 let moments = first.iter_mut().zip(second.iter_mut());

@@ -2,6 +2,7 @@
 
 mod matrix;
 mod pointwise;
+mod wide;
 
 pub use matrix::{multiply, multiply_into, Matrix, MatrixMut};
 pub use pointwise::{
@@ -9,3 +10,4 @@ pub use pointwise::{
     gelu_tanh, layer_norm, layer_norm_backward, multiply_elements, scale, softmax_causal,
     softmax_causal_backward, NormStatistics,
 };
+pub(crate) use wide::widest;

@@ -1,10 +1,8 @@
-//! Everything that is not a matrix product. Loops are plain and run in the widest instructions of the machine through
-//! `pulp`, which compiles each closure for several instruction sets and picks one at run time.
+//! Everything that is not a matrix product. Loops are plain and run in the widest instructions of the machine ([`widest`]).
 
 use std::f32::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E};
 
-use pulp::Arch;
-
+use super::widest;
 use crate::config::LAYER_NORM_EPSILON;
 
 /// Sums in 16 lanes and then across them: fast, and the same order on every machine.
@@ -47,10 +45,12 @@ pub fn dot(left: &[f32], right: &[f32]) -> f32 {
 #[inline(always)]
 #[must_use]
 pub fn exponential(x: f32) -> f32 {
+    const ROUNDS: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let scaled = x * LOG2_E;
-    // Adding and taking away 1.5·2²³ rounds to the nearest integer.
-    let whole = (scaled + 12_582_912.0) - 12_582_912.0;
+    // Adding and taking away 1.5·2²³ rounds to the nearest integer, which then also stands in the lowest bits of the sum.
+    let shifted = scaled + ROUNDS;
+    let whole = shifted - ROUNDS;
     let r = (x - whole * 0.693_359_4) - whole * (LN_2 - 0.693_359_4);
     let mut p = 1.0 / 720.0;
     p = p * r + 1.0 / 120.0;
@@ -59,7 +59,7 @@ pub fn exponential(x: f32) -> f32 {
     p = p * r + 0.5;
     p = p * r + 1.0;
     p = p * r + 1.0;
-    p * f32::from_bits(((whole as i32 + 127) << 23) as u32)
+    p * f32::from_bits(shifted.to_bits().wrapping_sub(ROUNDS.to_bits() - 127) << 23)
 }
 
 /// Φ(x) and φ(x), the normal distribution and density: Abramowitz and Stegun 7.1.26, |error| < 1.5·10⁻⁷ in erf.
@@ -80,10 +80,10 @@ fn normal(x: f32) -> (f32, f32) {
 
 /// target[i] = x·Φ(x), the exact GELU, and values[i] = x becomes the slope there.
 pub fn gelu(target: &mut [f32], values: &mut [f32]) {
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
-            for (y, x) in target.iter_mut().zip(values) {
+            for (y, x) in target.iter_mut().zip(values.iter_mut()) {
                 let (phi, density) = normal(*x);
                 *y = *x * phi;
                 *x = phi + *x * density;
@@ -95,10 +95,10 @@ pub fn gelu(target: &mut [f32], values: &mut [f32]) {
 /// As [`gelu`], in the form with tanh that GPT-2 was trained with: x·σ(2u) with u = √(2/π)·(x + 0.044715·x³).
 pub fn gelu_tanh(target: &mut [f32], values: &mut [f32]) {
     const TWICE: f32 = 2.0 * 0.797_884_6;
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
-            for (y, x) in target.iter_mut().zip(values) {
+            for (y, x) in target.iter_mut().zip(values.iter_mut()) {
                 let square = *x * *x;
                 let sigma = 1.0 / (1.0 + exponential(-TWICE * *x * (1.0 + 0.044_715 * square)));
                 let inner = TWICE * (1.0 + 3.0 * 0.044_715 * square);
@@ -111,7 +111,7 @@ pub fn gelu_tanh(target: &mut [f32], values: &mut [f32]) {
 
 /// target[i] *= factors[i].
 pub fn multiply_elements(target: &mut [f32], factors: &[f32]) {
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             for (t, &f) in target.iter_mut().zip(factors) {
@@ -123,7 +123,7 @@ pub fn multiply_elements(target: &mut [f32], factors: &[f32]) {
 
 /// target += source.
 pub fn add_into(target: &mut [f32], source: &[f32]) {
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             for (t, &s) in target.iter_mut().zip(source) {
@@ -135,7 +135,7 @@ pub fn add_into(target: &mut [f32], source: &[f32]) {
 
 /// target *= factor.
 pub fn scale(target: &mut [f32], factor: f32) {
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             for value in target.iter_mut() {
@@ -154,7 +154,7 @@ pub fn add_bias(target: &mut [f32], bias: &[f32]) {
 
 /// sums[c] += Σ_r matrix[r, c]: the gradient of a bias.
 pub fn column_sums(sums: &mut [f32], matrix: &[f32]) {
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             for row in matrix.chunks_exact(sums.len()) {
@@ -182,7 +182,7 @@ pub fn layer_norm(
     bias: &[f32],
 ) {
     let width = weight.len();
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             let rows = source
@@ -214,7 +214,7 @@ pub fn layer_norm_backward(
     let width = weight.len();
     let mut scaled = vec![0.0; width];
     let mut normal = vec![0.0; width];
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             let rows = d_source
@@ -222,16 +222,19 @@ pub fn layer_norm_backward(
                 .zip(d_target.chunks_exact(width))
                 .zip(source.chunks_exact(width));
             for (((dx, dy), x), kept) in rows.zip(statistics) {
-                for i in 0..width {
-                    normal[i] = (x[i] - kept.mean) * kept.inverse;
-                    scaled[i] = dy[i] * weight[i];
-                    d_weight[i] += dy[i] * normal[i];
-                    d_bias[i] += dy[i];
+                let gradients = d_weight.iter_mut().zip(d_bias.iter_mut());
+                let values = normal.iter_mut().zip(scaled.iter_mut());
+                let given = dy.iter().zip(x).zip(weight);
+                for (((dw, db), (n, s)), ((&dy, &x), &w)) in gradients.zip(values).zip(given) {
+                    *n = (x - kept.mean) * kept.inverse;
+                    *s = dy * w;
+                    *dw += dy * *n;
+                    *db += dy;
                 }
                 let mean = sum_of(&scaled, |value| value) / width as f32;
                 let slope = dot(&scaled, &normal) / width as f32;
-                for i in 0..width {
-                    dx[i] += kept.inverse * (scaled[i] - mean - normal[i] * slope);
+                for ((dx, &s), &n) in dx.iter_mut().zip(&scaled).zip(&normal) {
+                    *dx += kept.inverse * (s - mean - n * slope);
                 }
             }
         },
@@ -240,7 +243,7 @@ pub fn layer_norm_backward(
 
 /// Softmax of row t over its first t + 1 columns, the rest 0. `scores` is T × T.
 pub fn softmax_causal(scores: &mut [f32], positions: usize) {
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             for (position, row) in scores.chunks_exact_mut(positions).enumerate() {
@@ -266,7 +269,7 @@ fn softmax(row: &mut [f32]) {
 
 /// Turns d_probabilities into d_scores in place: p·(dp - Σ p·dp), 0 past the diagonal.
 pub fn softmax_causal_backward(gradient: &mut [f32], probabilities: &[f32], positions: usize) {
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             let rows = gradient
@@ -298,7 +301,7 @@ pub fn cross_entropy(
     losses: &mut [f32],
 ) -> f64 {
     let mut total = 0.0;
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             let rows = logits.chunks_exact_mut(vocabulary).zip(targets);
@@ -406,7 +409,7 @@ pub fn dropout(values: &mut [f32], rate: f32, key: u64, start: usize) {
         (key as u32).wrapping_add(start as u32),
         scramble((key >> 32) as u32),
     );
-    Arch::new().dispatch(
+    widest(
         #[inline(always)]
         || {
             for (index, value) in values.iter_mut().enumerate() {

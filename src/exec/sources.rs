@@ -12,10 +12,21 @@ use crate::store::{show_path, StatCache};
 /// Files of one source, relative to the flow file, ordered.
 type Files = Arc<Vec<PathBuf>>;
 
+/// Why a path or glob is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    Nothing,
+    /// More is to be gone through than any flow needs.
+    TooMuch,
+}
+
+/// Names that are looked at for one pattern: about a second of work, and far from a whole disk.
+const MOST_LOOKS: usize = 250_000;
+
 /// Expanded paths and globs, each looked up once.
 pub struct Sources {
     dir: PathBuf,
-    known: Mutex<HashMap<String, Option<Files>>>,
+    known: Mutex<HashMap<String, Result<Files, Lack>>>,
 }
 
 impl Sources {
@@ -28,9 +39,13 @@ impl Sources {
 
     /// The files of a path or glob; `None` if there are none.
     pub fn files(&self, kind: &SourceKind) -> Option<Files> {
+        self.find(kind).ok()
+    }
+
+    fn find(&self, kind: &SourceKind) -> Result<Files, Lack> {
         let text = match kind {
             SourceKind::Path(text) | SourceKind::Glob(text) => text,
-            SourceKind::Output { .. } => return None,
+            SourceKind::Output { .. } => return Err(Lack::Nothing),
         };
         let mut known = self
             .known
@@ -39,7 +54,7 @@ impl Sources {
         if let Some(files) = known.get(text) {
             return files.clone();
         }
-        let files = expand(&self.dir, kind).map(Arc::new);
+        let files = try_expand(&self.dir, kind).map(Arc::new);
         known.insert(text.clone(), files.clone());
         files
     }
@@ -72,15 +87,16 @@ impl Sources {
         let stage = flow.stage(id);
         for (name, input) in &stage.inputs {
             for source in &input.sources {
-                if matches!(source.kind, SourceKind::Output { .. })
-                    || self.files(&source.kind).is_some()
-                {
+                if matches!(source.kind, SourceKind::Output { .. }) {
                     continue;
                 }
+                let Err(lack) = self.find(&source.kind) else {
+                    continue;
+                };
                 if faults.len() >= MOST_FAULTS {
                     return;
                 }
-                faults.push(missing(&self.dir, flow, &stage.name, name, source));
+                faults.push(missing(&self.dir, flow, &stage.name, name, source, lack));
             }
         }
     }
@@ -105,33 +121,35 @@ fn unread(stat: &StatCache, path: PathBuf, base: &Path, files: &mut Vec<PathBuf>
 
 /// The files of a path or glob as they are now; `None` if there are none.
 pub fn expand(dir: &Path, kind: &SourceKind) -> Option<Vec<PathBuf>> {
+    try_expand(dir, kind).ok()
+}
+
+fn try_expand(dir: &Path, kind: &SourceKind) -> Result<Vec<PathBuf>, Lack> {
+    let path = |text: &str| {
+        let path = PathBuf::from(text);
+        let there = dir.join(&path).metadata().is_ok();
+        there.then(|| vec![path]).ok_or(Lack::Nothing)
+    };
     match kind {
-        SourceKind::Path(text) => {
-            let path = PathBuf::from(text);
-            dir.join(&path).metadata().is_ok().then(|| vec![path])
-        }
-        SourceKind::Glob(text) => {
-            let files = glob(dir, text);
-            if !files.is_empty() {
-                return Some(files);
-            }
+        SourceKind::Path(text) => path(text),
+        SourceKind::Glob(text) => match glob(dir, text)? {
             // A file whose name looks like a pattern, such as `bus[3].v`, is that file.
-            let path = PathBuf::from(text);
-            dir.join(&path).metadata().is_ok().then(|| vec![path])
-        }
-        SourceKind::Output { .. } => None,
+            files if files.is_empty() => path(text),
+            files => Ok(files),
+        },
+        SourceKind::Output { .. } => Err(Lack::Nothing),
     }
 }
 
 /// Files that match the pattern, ordered. `*` and `?` stay within one name, `**` goes through folders, a name that begins
 /// with a dot is matched only by a pattern that does.
-fn glob(dir: &Path, pattern: &str) -> Vec<PathBuf> {
+fn glob(dir: &Path, pattern: &str) -> Result<Vec<PathBuf>, Lack> {
     let matcher = globset::GlobBuilder::new(pattern.trim_start_matches("./"))
         .literal_separator(true)
         .backslash_escape(true)
         .build();
     let Ok(matcher) = matcher else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let matcher = matcher.compile_matcher();
     let special = |part: &str| part.contains(['*', '?', '[', '{']);
@@ -160,6 +178,10 @@ fn glob(dir: &Path, pattern: &str) -> Vec<PathBuf> {
     let hidden = pattern
         .split('/')
         .any(|part| part.starts_with('.') && part != "." && part != "..");
+    if pattern.contains("**") && is_root(dir, &prefix) {
+        return Err(Lack::TooMuch);
+    }
+    let mut looks = 0;
     let mut files = Vec::new();
     let mut folders = vec![(prefix, 0usize)];
     while let Some((folder, level)) = folders.pop() {
@@ -169,6 +191,10 @@ fn glob(dir: &Path, pattern: &str) -> Vec<PathBuf> {
             .flatten()
             .flatten()
         {
+            looks += 1;
+            if looks > MOST_LOOKS {
+                return Err(Lack::TooMuch);
+            }
             let name = entry.file_name();
             if own && (name == "cache" || name == "artifacts") {
                 continue;
@@ -190,11 +216,25 @@ fn glob(dir: &Path, pattern: &str) -> Vec<PathBuf> {
         }
     }
     files.sort();
-    files
+    Ok(files)
 }
 
-fn missing(dir: &Path, flow: &Flow, stage: &str, input: &str, source: &Source) -> Fault {
+/// Whether this is the top of the file system, however it is written.
+fn is_root(dir: &Path, prefix: &Path) -> bool {
+    let real = dir.join(prefix).canonicalize();
+    real.is_ok_and(|real| real.parent().is_none())
+}
+
+fn missing(
+    dir: &Path,
+    flow: &Flow,
+    stage: &str,
+    input: &str,
+    source: &Source,
+    lack: Lack,
+) -> Fault {
     let (text, what) = match &source.kind {
+        SourceKind::Glob(text) if lack == Lack::TooMuch => (text, "goes through too many files"),
         SourceKind::Glob(text) => (text, "matches no file"),
         SourceKind::Path(text) | SourceKind::Output { output: text, .. } => {
             (text, "is neither a file nor an output of a stage")
@@ -204,6 +244,10 @@ fn missing(dir: &Path, flow: &Flow, stage: &str, input: &str, source: &Source) -
         source.span,
         format!("input '{input}' of stage '{stage}': '{text}' {what}"),
     );
+    if lack == Lack::TooMuch {
+        return fault
+            .hint("name the folder in which the files are, or take a whole folder as the input");
+    }
     if !may_suggest() {
         return fault;
     }

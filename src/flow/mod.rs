@@ -51,6 +51,7 @@ impl Flow {
             env: self.env.clone(),
             env_volatile: self.env_volatile.clone(),
             limits: self.limits.clone(),
+            sandbox: self.sandbox.clone(),
             plugins: self.plugins.clone(),
             ..Flow::default()
         }
@@ -109,6 +110,28 @@ pub struct Stage {
     pub checkpoint: bool,
     /// The result depends on the machine's architecture and operating system.
     pub platform: bool,
+}
+
+impl Stage {
+    /// A stage of which nothing is known but its name.
+    fn named(name: &str, span: Span) -> Stage {
+        Stage {
+            name: name.to_string(),
+            span,
+            aliases: Vec::new(),
+            body: Body::Argv(Vec::new()),
+            body_span: span,
+            params: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            gates: Vec::new(),
+            resources: Resources::default(),
+            network: false,
+            sandbox: Sandbox::default(),
+            checkpoint: false,
+            platform: false,
+        }
+    }
 }
 
 /// What a stage runs.

@@ -219,11 +219,11 @@ fn wished(vertices: &[Vertex], vertex: usize, sweep: usize) -> (f64, f64) {
     let near = own
         .above
         .iter()
-        .filter(|_| sweep >= SWEEPS || sweep.is_multiple_of(2))
+        .filter(|_| sweep >= SWEEPS || sweep % 2 == 0)
         .chain(
             own.below
                 .iter()
-                .filter(|_| sweep >= SWEEPS || !sweep.is_multiple_of(2)),
+                .filter(|_| sweep >= SWEEPS || sweep % 2 != 0),
         );
     let (mut sum, mut weight) = (0.0, 0.0);
     for to in near {

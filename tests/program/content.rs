@@ -366,3 +366,168 @@ fn every_byte_is_checked_on_its_way_out() {
         assert!(matches!(out(), Err(RestoreError::Damaged(_))), "{name}");
     }
 }
+
+#[test]
+fn a_copied_file_of_a_wrapper_that_changes_makes_no_result() {
+    let flow = Flow::new(
+        "version: 1\nsandbox: off\nstages:\n  a: { run: 'echo new > DIR/data; echo > {{ outputs.o }}', outputs: { o: o } }\n  b: { wrapper: w, inputs: { i: a.o }, outputs: { o: o } }\n",
+    );
+    let folder = flow.path("tool-wrappers/w");
+    flow.edit("DIR", &folder.display().to_string());
+    flow.write("tool-wrappers/w/wrapper.yaml", "version: 1\ninputs: { i: required }\noutputs: { o: required }\ncopy: [data]\nsteps: [[cp, data, o]]\n");
+    flow.write("tool-wrappers/w/data", "old\n");
+    let said = flow.expect(1, &["run"]);
+    assert!(
+        said.stderr
+            .contains("the wrapper changed while the stage ran: tool-wrappers/w/data"),
+        "{}",
+        said.stderr
+    );
+    flow.expect(0, &["run"]);
+    assert_eq!(flow.read("artifacts/b/o"), "new\n");
+    flow.write("tool-wrappers/w/data", "old\n");
+    flow.expect(0, &["run", "b"]);
+    assert_eq!(flow.read("artifacts/b/o"), "old\n");
+}
+
+/// Objects of the cache.
+fn objects(flow: &Flow) -> Vec<std::path::PathBuf> {
+    let folders = std::fs::read_dir(flow.path("cache/objects")).expect("objects");
+    let inside = folders
+        .flatten()
+        .flat_map(|folder| std::fs::read_dir(folder.path()).expect("objects"));
+    inside.flatten().map(|file| file.path()).collect()
+}
+
+#[test]
+fn objects_are_read_only_and_shared_with_nobody() {
+    let flow = Flow::new("version: 1\nstages:\n  a: { run: 'echo 1 > f; mkdir d; echo 2 > d/g; echo 3 > x; chmod 777 x f', outputs: { f: f, d: d/, x: x } }\n");
+    flow.expect(0, &["run"]);
+    std::fs::remove_dir_all(flow.path("artifacts")).expect("artifacts");
+    flow.expect(0, &["run"]);
+    let objects = objects(&flow);
+    assert!(objects.len() >= 4, "{objects:?}");
+    for object in objects {
+        let found = object.metadata().expect("an object");
+        assert_eq!(found.mode() & 0o222, 0, "{}", object.display());
+        assert_eq!(found.nlink(), 1, "{}", object.display());
+    }
+}
+
+#[test]
+fn garbage_is_what_no_kept_run_reaches() {
+    let flow = Flow::new(
+        r#"
+version: 1
+stages:
+  a: { run: "mkdir -p d/e; cp {{ inputs.s }} d/e/f; echo more > d/g; echo told", inputs: { s: s }, outputs: { d: d/ } }
+  b: { run: "cat {{ inputs.d }}/e/f > {{ outputs.o }}", inputs: { d: a.d }, outputs: { o: o } }
+"#,
+    );
+    for text in ["1\n", "2\n"] {
+        flow.write("s", text);
+        flow.expect(0, &["run"]);
+    }
+    std::thread::sleep(std::time::Duration::from_millis(60));
+    // The newest run executed nothing; by the second look even a glance is enough.
+    flow.expect(0, &["run"]);
+    flow.expect(0, &["run"]);
+    let before = objects(&flow).len();
+    flow.expect(0, &["gc", "--keep", "1", "--dry-run"]);
+    assert_eq!(objects(&flow).len(), before);
+    assert_eq!(
+        flow.json(&["runs", "--json"])["runs"]
+            .as_array()
+            .map(Vec::len),
+        Some(4)
+    );
+    let gone = flow.json(&["gc", "--keep", "1", "--json"]);
+    assert_eq!((&gone["runs"], &gone["actions"]), (&3.into(), &2.into()));
+    // The first run's listing and its file, which is the content of both outputs.
+    assert_eq!(gone["objects"], 2);
+    assert_eq!(objects(&flow).len(), before - 2);
+    flow.expect(0, &["verify"]);
+    std::fs::remove_dir_all(flow.path("artifacts")).expect("artifacts");
+    assert_eq!(flow.outcomes(&[]), ["a=cached", "b=cached"]);
+    assert_eq!(flow.read("artifacts/a/d/e/f"), "2\n");
+    assert_eq!(flow.read("artifacts/b/o"), "2\n");
+    assert_eq!(flow.expect(0, &["log", "a"]).stdout, "told\n");
+    flow.write("s", "1\n");
+    assert_eq!(flow.outcomes(&[]), ["a=executed", "b=executed"]);
+}
+
+#[test]
+fn verify_names_all_that_is_damaged() {
+    use nanoflow::store::Store;
+    let made = || {
+        let flow = Flow::new("version: 1\nstages:\n  a: { run: 'echo 1 > f; mkdir d; echo 2 > d/g', outputs: { f: f, d: d/ } }\n  b: { run: 'cat {{ inputs.f }} > o', inputs: { f: a.f }, outputs: { o: o } }\n");
+        flow.expect(0, &["run"]);
+        let (mut files, mut actions) = (Vec::new(), Vec::new());
+        let store = Store::at(&flow.path(""));
+        for key in store.action_keys() {
+            let action = store.action(&key).expect("a result");
+            actions.push((
+                store.action_path(&key),
+                key.to_string(),
+                action.stage.clone(),
+            ));
+            for record in action.outputs.values() {
+                files.push((
+                    store.object_path(&record.digest),
+                    record.digest.hex(),
+                    action.stage.clone(),
+                ));
+                for entry in store
+                    .tree(&record.digest)
+                    .map(|tree| tree.entries)
+                    .unwrap_or_default()
+                {
+                    let (digest, _) = entry.file().expect("a file");
+                    files.push((
+                        store.object_path(&digest),
+                        digest.hex(),
+                        action.stage.clone(),
+                    ));
+                }
+            }
+        }
+        (flow, files, actions)
+    };
+    let (_, files, actions) = made();
+    for at in 0..files.len() + actions.len() {
+        for gone in [true, false] {
+            let (flow, files, actions) = made();
+            let all: Vec<_> = files.into_iter().chain(actions).collect();
+            let (path, name, stage) = &all[at];
+            let bytes = std::fs::read(path).expect("a file");
+            std::fs::remove_file(path).expect("a file");
+            if gone && path.extension().is_some() {
+                // A result that is not there is none, and no damage.
+                continue;
+            }
+            if !gone {
+                let mut other = bytes.clone();
+                let middle = other.len() / 2;
+                other[middle] ^= 1;
+                std::fs::write(path, other).expect("a file");
+            }
+            let said = flow.expect(5, &["verify"]);
+            assert!(
+                said.stdout.contains(name.as_str()),
+                "{name}: {}",
+                said.stdout
+            );
+            let is_object = path.extension().is_none();
+            assert!(
+                !is_object || said.stdout.contains(stage.as_str()),
+                "{stage}: {}",
+                said.stdout
+            );
+            flow.expect(0, &["verify"]);
+            flow.expect(0, &["run"]);
+            assert_eq!(flow.read("artifacts/b/o"), "1\n");
+            assert_eq!(flow.read("artifacts/a/d/g"), "2\n");
+            flow.expect(0, &["verify"]);
+        }
+    }
+}

@@ -1,7 +1,5 @@
 //! Single sentences of what is promised, each tried as somebody would who does not believe it.
 
-use std::time::{Duration, Instant};
-
 use crate::common::{events, Flow};
 
 #[test]
@@ -196,7 +194,7 @@ fn values_between_backquotes_run_nothing() {
     );
 }
 
-/// Faults are told in two seconds and 500 MB whatever the file; here within ten times the time, as tests share their processors.
+/// Faults are told in two seconds and 500 MB whatever the file.
 #[test]
 fn no_template_and_no_cycle_is_too_much() {
     let stage = |text: &str| {
@@ -243,21 +241,68 @@ fn no_template_and_no_cycle_is_too_much() {
     ));
     for (number, file) in files.iter().enumerate() {
         let flow = Flow::in_memory(file);
-        let started = Instant::now();
-        let said = flow.run(&["status"]);
+        let (said, used) = flow.measured(&["status"]);
         let head: String = said.stderr.chars().take(300).collect();
         assert_eq!(said.code, 2, "file {number}: {head}");
         assert!(
             said.stderr.starts_with("flow.yaml:"),
             "file {number}: {head}"
         );
-        let took = started.elapsed();
-        assert!(
-            took < Duration::from_secs(20),
-            "file {number} took {took:?}"
-        );
+        used.within_the_contract(&number);
     }
     let flow = Flow::new("version: 1\nstages: { a: { run: 'true' } }\n");
-    let said = flow.expect(2, &["-f", "/dev/zero", "status"]);
+    let (said, used) = flow.measured(&["-f", "/dev/zero", "status"]);
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    used.within_the_contract(&"/dev/zero");
     assert!(said.stderr.contains("at most"), "{}", said.stderr);
+}
+
+#[test]
+fn of_several_exit_codes_the_first_that_applies() {
+    let flow = Flow::new(
+        r#"
+version: 1
+stages:
+  good: { run: "echo > {{ outputs.o }}", outputs: { o: o } }
+  gate: { run: "echo > {{ outputs.o }}; echo > p", outputs: { o: o, p: p }, gates: [{ metric: m, max: 1 }] }
+  fails: { run: "exit 9" }
+  missing: { run: [no-such-program-here] }
+"#,
+    );
+    for (code, targets) in [
+        (0, &["good"][..]),
+        (3, &["good", "gate"]),
+        (1, &["fails", "good"]),
+        (1, &["gate", "fails"]),
+        (4, &["missing", "gate"]),
+        (4, &["fails", "missing"]),
+        (4, &["gate", "fails", "missing", "good"]),
+    ] {
+        flow.expect(code, &[&["run", "-k", "-j1"], targets].concat());
+    }
+    flow.expect(2, &["run", "-k", "fails", "missing", "nope"]);
+}
+
+#[test]
+fn without_k_nothing_starts_after_a_failure() {
+    let flow = Flow::new("version: 1\nstages:\n  a: { run: 'exit 1' }\n  b: { run: 'echo > {{ outputs.o }}', outputs: { o: o } }\n  c: { run: 'cat {{ inputs.o }} > {{ outputs.o }}', inputs: { o: b.o }, outputs: { o: o } }\n");
+    // Of equal ones the first in the file starts first; `b` has more behind it.
+    flow.edit("exit 1", "sleep 0.1; exit 1");
+    flow.edit("b.o", "a2.o");
+    flow.edit(
+        "  b:",
+        "  a2: { run: 'echo 2 > {{ outputs.o }}', inputs: { a: [a.o] }, outputs: { o: o } }\n  b:",
+    );
+    flow.edit(
+        "'sleep 0.1; exit 1'",
+        "'sleep 0.1; exit 1', outputs: { o: o }",
+    );
+    assert_eq!(
+        flow.outcomes(&["-j1"]),
+        ["a=failed", "a2=skipped", "b=skipped", "c=skipped"]
+    );
+    assert_eq!(
+        flow.outcomes(&["-j1", "-k"]),
+        ["a=failed", "b=executed", "a2=skipped", "c=skipped"]
+    );
 }

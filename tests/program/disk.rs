@@ -298,3 +298,31 @@ fn clocks_that_went_wrong_change_nothing() {
     }
     flow.expect(0, &["verify"]);
 }
+
+/// The files that spare a look at everything else: whatever is in them, nothing is believed that is not so, and nothing runs for it.
+#[test]
+fn any_byte_of_what_was_seen_last_may_change() {
+    let flow = flow();
+    flow.expect(0, &["run"]);
+    let rest = std::time::Duration::from_millis(60);
+    std::thread::sleep(rest);
+    let outcomes = flow.outcomes(&[]);
+    let files: Vec<PathBuf> = files_below(&flow.path("cache"))
+        .into_iter()
+        .filter(|file| {
+            let name = file.strip_prefix(flow.path("cache")).expect("below");
+            name == Path::new("stat") || name.starts_with("clean")
+        })
+        .collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        let whole = std::fs::read(&file).expect("a file");
+        for at in (0..whole.len()).step_by(whole.len() / 24) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            std::fs::write(&file, bytes).expect("a file");
+            assert_eq!(flow.outcomes(&[]), outcomes, "{} at {at}", file.display());
+        }
+        std::fs::write(&file, whole).expect("a file");
+    }
+}

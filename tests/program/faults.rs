@@ -1,7 +1,5 @@
 //! Faults of the flow file: place, words and suggestion, all in one go.
 
-use std::time::{Duration, Instant};
-
 use crate::common::Flow;
 
 fn told(flow: &str) -> String {
@@ -82,15 +80,136 @@ stages:
     assert_eq!(flow.read("artifacts/b/o"), "5\n");
 }
 
+const PROFILED: &str = r#"
+version: 1
+params: { seed: 1 }
+stages:
+  a: { run: "echo {{ params.x }} {{ flow.seed }} > {{ outputs.o }}", aliases: [first], params: { x: 1 }, outputs: { o: o } }
+  b: { run: "cat {{ inputs.i }} > {{ outputs.o }}", inputs: { i: a.o }, outputs: { o: { path: o } } }
+profiles:
+"#;
+
+#[test]
+fn profiles_are_checked_whether_selected_or_not() {
+    let flow = format!(
+        r#"{PROFILED}  p:
+    nmae: x
+    stages:
+      aa: {{ params: {{ x: 2 }} }}
+      first: {{ params: {{ x: 2 }} }}
+      a: {{ rnu: x, outputs: {{ o: ../up }}, gates: [{{ metric: m }}], resources: {{ cpu: none }} }}
+      b: {{ run: "echo {{{{ params.nope }}}}", inputs: {{ i: a.oo }} }}
+      c: {{ run: x, uses: y }}
+      d:
+    groups: {{ g: [nope] }}
+  q: {{ stages: [a] }}
+"#
+    );
+    let said = told(&flow);
+    for words in [
+        "flow.yaml:9:5: error: unknown key 'nmae' in profile 'p'",
+        "flow.yaml:11:7: error: profile 'p' changes the stage 'aa', which is not there",
+        "did you mean 'a'?",
+        "flow.yaml:12:7: error: 'first' is an alias of stage 'a'",
+        "flow.yaml:13:12: error: unknown key 'rnu' in stage 'a'",
+        "flow.yaml:13:34: error: output 'o' is outside the work directory: '../up'",
+        "flow.yaml:13:51: error: a gate needs 'min' or 'max' or both",
+        "flow.yaml:13:85: error: 'cpu' must be a whole number of at least 1, not text",
+        "flow.yaml:14:26: error: stage 'b': the template names 'params.nope', which is undefined",
+        "flow.yaml:14:56: error: stage 'a' has no output 'oo'",
+        "flow.yaml:15:12: error: stage 'c' has 'uses' and 'run'",
+        "flow.yaml:16:7: error: stage 'd' of profile 'p' is empty",
+        "flow.yaml:17:19: error: group 'g' names 'nope', which is no stage",
+        "flow.yaml:18:16: error: 'stages' must be a mapping, not a list",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert!(said.contains("13 faults in flow.yaml"), "{said}");
+    // Selected it is told of once, too.
+    let made = Flow::new(&flow);
+    let said = made.expect(2, &["status", "--profile", "p"]).stderr;
+    assert_eq!(said.matches("unknown key 'rnu'").count(), 1, "{said}");
+}
+
+#[test]
+fn a_profile_may_lean_on_the_flow_and_on_other_profiles() {
+    let digest = "0".repeat(64);
+    let flow = Flow::new(&format!(
+        r#"{PROFILED}  one:
+    params: {{ more: 2 }}
+    stages:
+      a: {{ params: {{ x: 2, y: "{{{{ flow.more }}}}" }}, resources: {{ cpu: 2 }}, aliases: [erste] }}
+      c: {{ run: "cat {{{{ inputs.i }}}} > {{{{ outputs.o }}}}; echo {{{{ flow.more }}}} {{{{ params.z }}}} >> {{{{ outputs.o }}}}", inputs: {{ i: a.extra }}, outputs: {{ o: o }} }}
+    groups: {{ g: [c, erste] }}
+  other:
+    stages:
+      a: {{ run: "echo {{{{ params.x }}}} > {{{{ outputs.o }}}}; echo {{{{ params.y }}}} > {{{{ outputs.extra }}}}", outputs: {{ extra: e }} }}
+      b: {{ outputs: {{ o: {{ digest: 'b3:{digest}' }} }} }}
+      c: {{ params: {{ z: 3 }} }}
+  nothing:
+"#
+    ));
+    flow.expect(0, &["run"]);
+    let both = ["run", "--profile", "one", "--profile", "other", "g"];
+    flow.expect(0, &both);
+    assert_eq!(flow.read("artifacts/c/o"), "2\n2 3\n");
+    // Alone it lacks what the other one adds; that is told where it is selected.
+    let said = flow.expect(2, &["run", "--profile", "one"]);
+    assert!(said.stderr.contains("no output 'extra'"), "{}", said.stderr);
+}
+
+#[test]
+fn a_version_that_is_left_out_is_the_first() {
+    let flow = Flow::new("stages: { a: { run: 'echo 1 > {{ outputs.o }}', outputs: { o: o } } }\n");
+    assert_eq!(flow.outcomes(&[]), ["a=executed"]);
+    flow.write(
+        "flow.yaml",
+        "version: 1\n".to_string() + &flow.read("flow.yaml"),
+    );
+    assert_eq!(flow.outcomes(&[]), ["a=cached"]);
+}
+
+#[test]
+fn a_pattern_does_not_go_through_the_whole_disk() {
+    for pattern in [
+        "/**/*.x",
+        "/**",
+        "/*/**/a",
+        "//**/x",
+        "./../../../../../../../../**/x",
+    ] {
+        let flow = Flow::new(&format!(
+            "version: 1\nstages:\n  a: {{ run: 'true', inputs: {{ i: '{pattern}' }} }}\n"
+        ));
+        let (said, used) = flow.measured(&["status"]);
+        assert_eq!(said.code, 2, "{pattern}: {}", said.stderr);
+        let words = format!("flow.yaml:3:34: error: input 'i' of stage 'a': '{pattern}' ");
+        assert!(said.stderr.starts_with(&words), "{}", said.stderr);
+        assert!(said.stderr.contains("hint: "), "{}", said.stderr);
+        used.within_the_contract(&pattern);
+    }
+    // What is named is gone through, wherever it is.
+    let other = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(other.path().join("p/q")).expect("a folder");
+    std::fs::write(other.path().join("p/q/f.x"), "x").expect("a file");
+    let flow = Flow::new(&format!(
+        "version: 1\nstages:\n  a: {{ run: 'cat {{{{ inputs.i }}}} > {{{{ outputs.o }}}}', inputs: {{ i: '{}/**/*.x' }}, outputs: {{ o: o }} }}\n",
+        other.path().display()
+    ));
+    flow.expect(0, &["run"]);
+    assert_eq!(flow.read("artifacts/a/o"), "x");
+}
+
 #[test]
 fn every_file_is_told_about_in_time() {
-    let laughs = (1..12).fold(
-        "version: 1\na0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_string(),
+    // Ten million words, if they were written out.
+    let laughs = (1..7).fold(
+        "version: 1\nparams:\n  a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_string(),
         |text, level| {
-            let inner = vec![format!("*a{}", level - 1); 9].join(",");
-            text + &format!("a{level}: &a{level} [{inner}]\n")
+            let inner = vec![format!("*a{}", level - 1); 10].join(",");
+            text + &format!("  a{level}: &a{level} [{inner}]\n")
         },
-    );
+    ) + "stages: { a: { run: x, nope: 1 } }\n";
     let files = [
         laughs,
         "[".repeat(1_000_000),
@@ -110,14 +229,8 @@ fn every_file_is_told_about_in_time() {
     ];
     for (number, file) in files.iter().enumerate() {
         let flow = Flow::new(file);
-        let started = Instant::now();
-        let said = flow.run(&["status"]);
-        // Ten times the contract's two seconds: tests share their processors.
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "file {number} took {:?}",
-            started.elapsed()
-        );
+        let (said, used) = flow.measured(&["status"]);
+        used.within_the_contract(&number);
         assert_eq!(
             said.code,
             2,

@@ -346,3 +346,25 @@ fn each_change_is_seen() {
         compare(&rounds).unwrap_or_else(|error| panic!("{error}"));
     }
 }
+
+/// What the flow says for all its stages is so as well when only a part of it is looked at.
+#[test]
+fn the_sandbox_of_the_flow_holds_in_a_part_of_it() {
+    let flow = Flow::new(
+        "version: 1\nsandbox: off\nstages:\n  a: { run: 'cat DIR/aside {{ inputs.s }} > {{ outputs.o }}', inputs: { s: s }, outputs: { o: o } }\n  b: { run: 'echo b > {{ outputs.o }}', outputs: { o: o } }\n",
+    );
+    flow.edit("DIR", &flow.path("").display().to_string());
+    flow.write("aside", "aside\n");
+    flow.write("s", "1\n");
+    flow.expect(0, &["run"]);
+    std::thread::sleep(Duration::from_millis(60));
+    flow.expect(0, &["run"]);
+    flow.write("s", "2\n");
+    let said = flow.expect(0, &["run", "-vv"]);
+    assert!(
+        said.stderr.contains("snapshot: little changed"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(flow.read("artifacts/a/o"), "aside\n2\n");
+}

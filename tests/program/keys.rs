@@ -243,3 +243,14 @@ fn a_result_of_another_format_is_never_taken() {
     assert_ne!(flow.states(), ["a=fresh"]);
     assert_eq!(flow.outcomes(&[]), ["a=executed"]);
 }
+
+#[test]
+fn the_number_of_threads_is_no_part_of_a_key() {
+    let flow = Flow::new(
+        "version: 1\nstages:\n  a: { run: 'echo {{ resources.cpu }} > threads; echo x > {{ outputs.o }}', outputs: { o: o }, resources: { cpu: 1 } }\n",
+    );
+    flow.expect(0, &["run", "-j4"]);
+    flow.edit("cpu: 1 }", "cpu: 3, memory: 1MiB }");
+    assert_eq!(flow.outcomes(&["-j4"]), ["a=cached"]);
+    assert_eq!(flow.outcomes(&["-j1"]), ["a=cached"]);
+}

@@ -309,12 +309,27 @@ fn slips() -> Vec<String> {
         "stages: { a: { run: x, platform: @ } }",
         "stages: { a: { run: x, nope: @ } }",
     ];
+    let parts = PLACES
+        .iter()
+        .filter_map(|place| {
+            let part = place.strip_suffix("stages: { x: { run: x } }");
+            part.or_else(|| place.starts_with("stages: {").then_some(place))
+        })
+        .filter(|part| !part.starts_with("profiles"))
+        .map(|part| {
+            let part = part.trim_end();
+            format!(
+                "profiles: {{ p: {{ {part} }} }}\nstages: {{ a: {{ run: x }}, x: {{ run: x }} }}"
+            )
+        });
     PLACES
         .iter()
+        .map(|place| (*place).to_string())
+        .chain(parts)
         .flat_map(|place| {
             VALUES
                 .iter()
-                .map(|value| format!("{}\n", place.replace('@', value)))
+                .map(move |value| format!("{}\n", place.replace('@', value)))
         })
         .collect()
 }
@@ -329,6 +344,7 @@ fn the_schema_and_the_parser_agree() {
     assert!(flows.len() > 2000);
     flows.extend([
         "version: 1\n".to_string(),
+        "stages: { a: { run: x } }\n".to_string(),
         "[1, 2]\n".to_string(),
         format!("stages: {{ a: {{ run: x, outputs: {{ o: {{ path: o, digest: 'b3:{digest}' }} }} }} }}\n"),
         "version: 1\nname: n\nparams: { x: [1] }\nenv: [A]\nenv-volatile: B\nlimits: { memory: 1GiB, licenses: { x: 2 } }\ngroups: { g: [a] }\nprofiles: { p: {} }\nplugins: { p: there.txt }\nstages: { a: { run: x } }\n".to_string(),
@@ -345,6 +361,8 @@ fn the_schema_and_the_parser_agree() {
         "variable that stages do not get",
         "names the group",
         "names itself",
+        "which is not there",
+        "is an alias of stage",
     ];
     let mut wrong = Vec::new();
     let (mut good, mut bad) = (0, 0);

@@ -510,7 +510,8 @@ stages:
             flow.command()
                 .args(["run", "--json"])
                 .env("SHOWN", shown)
-                .env("HIDDEN", hidden),
+                .env("HIDDEN", hidden)
+                .env("NANOFLOW_NO_SNAPSHOT", "1"),
         );
         said.stdout.contains("\"executed\":1")
     };

@@ -303,3 +303,20 @@ fn what_programs_need_is_there() {
         flow(line, "").expect(0, &["run"]);
     }
 }
+
+/// Nobody watches what is written to devices: the kernel's rules alone let in those that keep nothing.
+#[test]
+fn devices_are_not_written_to() {
+    if !can_refuse() {
+        return;
+    }
+    let file = format!("/dev/nanoflow-{}", std::process::id());
+    let flow = flow(
+        &format!("echo x > {file} || echo refused > {{{{ outputs.o }}}}; echo y > /dev/null; echo z >> {{{{ outputs.o }}}}"),
+        "",
+    );
+    flow.expect(0, &["run"]);
+    let made = std::fs::remove_file(&file).is_ok();
+    assert!(!made, "{file}");
+    assert_eq!(flow.read("artifacts/a/o.txt"), "refused\nz\n");
+}

@@ -289,3 +289,22 @@ fn a_second_run_waits_or_says_so() {
     assert!(said.stdout.contains("\"cached\":1"));
     assert!(first.wait().expect("end").success());
 }
+
+/// A stage that ends well when it is asked to stop was not let do its work.
+#[test]
+fn what_an_interrupted_stage_wrote_is_no_result() {
+    let flow = Flow::new("version: 1\nstages:\n  a: { run: \"trap 'echo half > {{ outputs.o }}; exit 0' TERM; sleep 86424 & wait; echo whole > {{ outputs.o }}\", outputs: { o: o } }\n");
+    let mut child = flow
+        .command()
+        .args(["run"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run");
+    wait_until("the stage starts", || alive("86424") == 1);
+    signal(&child, "INT");
+    assert_eq!(child.wait().expect("end").code(), Some(130));
+    assert!(!flow.path("artifacts/a/o").exists());
+    flow.edit("sleep 86424", "sleep 0");
+    flow.edit("sleep 0", "sleep 86424");
+    assert_eq!(flow.states(), ["a=never-ran"]);
+}

@@ -1,9 +1,10 @@
 //! The tree of a flow file → a [`Flow`], with every fault that can be told without looking at other files.
 
+mod profile;
 mod sandbox;
 mod stage;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -49,9 +50,15 @@ pub fn check(root: &Arc<Node>, faults: &mut Vec<Fault>) -> Flow {
         faults,
         flow: Flow::default(),
         names: HashMap::new(),
+        partial: false,
+        more_outputs: BTreeSet::new(),
     };
     checker.top(root);
-    checker.flow
+    let flow = checker.flow;
+    // What is wrong with a profile that is selected is wrong with the flow, too.
+    let mut told = HashSet::new();
+    faults.retain(|fault| told.insert((fault.span, fault.message.clone())));
+    flow
 }
 
 /// A whole number that is not negative, `2.0` as well as `2`.
@@ -68,6 +75,10 @@ struct Checker<'a> {
     flow: Flow,
     /// Every stage name and alias.
     names: HashMap<String, StageId>,
+    /// What is looked at is laid over something else: what it does not say stands there.
+    partial: bool,
+    /// Outputs that profiles add.
+    more_outputs: BTreeSet<(StageId, String)>,
 }
 
 /// The mapping's values by key.
@@ -173,57 +184,8 @@ impl Checker<'_> {
 
     fn top(&mut self, root: &Arc<Node>) {
         let fields = self.fields(root, "the flow", &TOP_KEYS);
-        if let Some((_, node)) = fields.get("version") {
-            if node.to_json().as_f64() != Some(1.0) {
-                let shown = node.as_text().unwrap_or(node.describe()).to_string();
-                self.fault(
-                    Fault::new(
-                        node.span,
-                        format!("unknown version {shown}; this nanoflow reads version 1"),
-                    )
-                    .hint("write 'version: 1'"),
-                );
-                return;
-            }
-        }
-        if let Some((_, node)) = fields.get("name") {
-            self.flow.name = self.text(node, "'name'");
-        }
-        if let Some((_, node)) = fields.get("params") {
-            let params = self.mapping(node, "'params'");
-            self.flow.params = params
-                .iter()
-                .map(|(key, node)| (key.text.clone(), node.to_json()))
-                .collect();
-        }
-        for (word, volatile) in [("env", false), ("env-volatile", true)] {
-            if let Some((_, node)) = fields.get(word) {
-                let names = self.variables(node, word);
-                if volatile {
-                    self.flow.env_volatile = names;
-                } else {
-                    self.flow.env = names;
-                }
-            }
-        }
-        if let Some((_, node)) = fields.get("limits") {
-            self.limits(node);
-        }
-        if let Some((_, node)) = fields.get("sandbox") {
-            self.flow.sandbox = self.sandbox(node);
-        }
-        if let Some((_, node)) = fields.get("plugins") {
-            for (key, node) in self.mapping(node, "'plugins'") {
-                if let Some(path) = self.text(node, &format!("plugin '{}'", key.text)) {
-                    self.flow.plugins.insert(
-                        key.text.clone(),
-                        Plugin {
-                            path,
-                            span: node.span,
-                        },
-                    );
-                }
-            }
+        if !self.frame(&fields) {
+            return;
         }
         match fields.get("stages") {
             Some((_, node)) if !node.is_null() => self.stages(node),
@@ -242,15 +204,61 @@ impl Checker<'_> {
             self.groups(node);
         }
         if let Some((_, node)) = fields.get("profiles") {
-            for (key, profile) in self.mapping(node, "'profiles'") {
-                let known: Vec<&str> = TOP_KEYS
-                    .iter()
-                    .copied()
-                    .filter(|key| *key != "profiles")
-                    .collect();
-                self.fields(profile, &format!("profile '{}'", key.text), &known);
+            self.profiles(node);
+        }
+    }
+
+    /// All but stages, groups and profiles. False if the file is of a version that is not known.
+    fn frame(&mut self, fields: &Fields<'_>) -> bool {
+        if let Some((_, node)) = fields.get("version") {
+            if node.to_json().as_f64() != Some(1.0) {
+                let shown = node.as_text().unwrap_or(node.describe()).to_string();
+                self.fault(
+                    Fault::new(
+                        node.span,
+                        format!("unknown version {shown}; this nanoflow reads version 1"),
+                    )
+                    .hint("write 'version: 1'"),
+                );
+                return false;
             }
         }
+        if let Some((_, node)) = fields.get("name") {
+            self.flow.name = self.text(node, "'name'");
+        }
+        if let Some((_, node)) = fields.get("params") {
+            let params = self.mapping(node, "'params'");
+            let params = params
+                .iter()
+                .map(|(key, node)| (key.text.clone(), node.to_json()));
+            self.flow.params.extend(params);
+        }
+        for (word, volatile) in [("env", false), ("env-volatile", true)] {
+            if let Some((_, node)) = fields.get(word) {
+                let names = self.variables(node, word);
+                if volatile {
+                    self.flow.env_volatile.extend(names);
+                } else {
+                    self.flow.env.extend(names);
+                }
+            }
+        }
+        if let Some((_, node)) = fields.get("limits") {
+            self.limits(node);
+        }
+        if let Some((_, node)) = fields.get("sandbox") {
+            self.flow.sandbox = self.sandbox(node);
+        }
+        if let Some((_, node)) = fields.get("plugins") {
+            for (key, node) in self.mapping(node, "'plugins'") {
+                if let Some(path) = self.text(node, &format!("plugin '{}'", key.text)) {
+                    let span = node.span;
+                    let plugin = Plugin { path, span };
+                    self.flow.plugins.insert(key.text.clone(), plugin);
+                }
+            }
+        }
+        true
     }
 
     fn variables(&mut self, node: &Node, word: &str) -> Vec<String> {
@@ -452,7 +460,8 @@ impl Checker<'_> {
         if let Some((head, output)) = text.split_once('.').filter(|_| !text.contains('/')) {
             if let Some(from) = self.names.get(head).copied() {
                 let outputs = &self.flow.stages[from.0].outputs;
-                if outputs.contains_key(output) {
+                let more = &self.more_outputs;
+                if outputs.contains_key(output) || more.contains(&(from, output.to_string())) {
                     return Some(Source {
                         kind: SourceKind::Output {
                             stage: from,
@@ -500,22 +509,7 @@ impl Checker<'_> {
                 .collect(),
             cpu: Some(1),
         };
-        let words = match &stage.body {
-            Body::Shell(template) => std::slice::from_ref(template),
-            Body::Argv(words) => words,
-            _ => &[],
-        };
-        for word in words {
-            let before = self.faults.len();
-            scope.check(word, &stage.name, self.faults);
-            if self.faults.len() > before {
-                continue;
-            }
-            if let Some(message) = word.never_renders(&scope) {
-                let message = format!("stage '{}': {message}", stage.name);
-                self.faults.push(Fault::new(word.span, message));
-            }
-        }
+        check_words(self.faults, &stage.body, &scope, &stage.name);
     }
 
     fn groups(&mut self, node: &Node) {
@@ -558,6 +552,26 @@ impl Checker<'_> {
             members.sort();
             members.dedup();
             self.flow.groups.insert(key.text.clone(), members);
+        }
+    }
+}
+
+/// Names in a command must be those of the scope.
+fn check_words(faults: &mut Vec<Fault>, body: &Body, scope: &Scope<'_>, stage: &str) {
+    let words = match body {
+        Body::Shell(template) => std::slice::from_ref(template),
+        Body::Argv(words) => words,
+        _ => &[],
+    };
+    for word in words {
+        let before = faults.len();
+        scope.check(word, stage, faults);
+        if faults.len() > before {
+            continue;
+        }
+        if let Some(message) = word.never_renders(scope) {
+            let message = format!("stage '{stage}': {message}");
+            faults.push(Fault::new(word.span, message));
         }
     }
 }

@@ -70,6 +70,9 @@ impl Checker<'_> {
             .filter_map(|word| fields.get(word))
             .collect();
         let nothing = Body::Argv(Vec::new());
+        if self.partial && given.is_empty() {
+            return (nothing, key.span);
+        }
         let [(word, node)] = given.as_slice() else {
             let fault = match given.get(1) {
                 None => Fault::new(
@@ -256,6 +259,7 @@ impl Checker<'_> {
                 let digest = fields.get("digest").and_then(|(_, node)| self.digest(node));
                 match fields.get("path") {
                     Some((_, path)) => (&***path, digest),
+                    None if self.partial => return None,
                     None => {
                         self.fault(Fault::new(
                             node.span,

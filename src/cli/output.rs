@@ -32,11 +32,13 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     for row in rows {
-        let mut line = String::new();
+        let begin = out.len();
         for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{cell:<width$}  "));
+            out.push_str(cell);
+            let missing = width.saturating_sub(cell.chars().count());
+            out.extend(std::iter::repeat_n(' ', missing + 2));
         }
-        out.push_str(line.trim_end());
+        out.truncate(begin + out[begin..].trim_end().len());
         out.push('\n');
     }
     out

@@ -5,17 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::watch;
-
 use crate::flow::StageId;
 use crate::store::{Action, Fresh, Measured, Unsynced};
 
 use super::allowed;
-use super::child::{self, Progress, Start, Stop};
+use super::child::{self, Progress, Start};
 use super::difference;
 use super::plan::Resolved;
 use super::sandbox::{self, Reached};
 use super::schedule::log_path;
+use super::stop::{Stop, Stopper};
 use super::supervise::{Ended, Order};
 use super::work::{self, Failed};
 use super::Project;
@@ -26,8 +25,6 @@ pub struct Attempt {
     pub resolved: Arc<Resolved>,
     pub run: String,
     pub threads: usize,
-    /// Keep the result.
-    pub record: bool,
 }
 
 /// What came of a try.
@@ -48,29 +45,18 @@ pub struct Told {
 }
 
 /// Runs the stage and keeps its result.
-pub async fn run(
-    attempt: Attempt,
-    stop: watch::Receiver<Stop>,
-    progress: impl Fn(Progress),
-) -> Done {
+pub fn run(attempt: &Attempt, stop: &Stopper, progress: impl Fn(Progress)) -> Done {
     let started = Instant::now();
-    let attempt = Arc::new(attempt);
     let work = attempt
         .project
         .store
         .work(&attempt.project.flow.stage(attempt.id).name);
     let mut reached = Vec::new();
-    let result = try_run(&attempt, &work, stop, progress).await;
-    let result = match result {
-        Ok((measured, told)) => {
-            reached = told;
-            let (attempt, work) = (attempt.clone(), work.clone());
-            blocking(move || keep(&attempt, &work, measured)).await
-        }
-        Err(failed) => Err(failed),
-    };
-    let cleared = work.clone();
-    let _ = tokio::task::spawn_blocking(move || work::clear(&cleared)).await;
+    let result = try_run(attempt, &work, stop, progress).and_then(|(measured, told)| {
+        reached = told;
+        keep(attempt, &work, measured)
+    });
+    work::clear(&work);
     Done {
         result,
         seconds: started.elapsed().as_secs_f64(),
@@ -78,42 +64,24 @@ pub async fn run(
     }
 }
 
-/// Work that waits for disks, off the deciding thread.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
-) -> Result<T, Failed> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Failed::stage(format!(
-            "nanoflow itself is at fault: {error}"
-        ))),
-    }
-}
-
-async fn try_run(
-    attempt: &Arc<Attempt>,
+fn try_run(
+    attempt: &Attempt,
     work: &Path,
-    stop: watch::Receiver<Stop>,
+    stop: &Stopper,
     progress: impl Fn(Progress),
 ) -> Result<(Measured, Vec<Told>), Failed> {
     let started = Instant::now();
     let project = &attempt.project;
     let log = log_path(project, &attempt.run, &project.flow.stage(attempt.id).name);
-    let commands = {
-        let (attempt, work, log) = (attempt.clone(), work.to_path_buf(), log.clone());
-        blocking(move || {
-            work::start_log(&log)?;
-            work::prepare(&attempt.project, attempt.id, &attempt.resolved, &work)?;
-            work::commands(
-                &attempt.project,
-                attempt.id,
-                &attempt.resolved,
-                &work,
-                attempt.threads,
-            )
-        })
-        .await?
-    };
+    work::start_log(&log)?;
+    work::prepare(project, attempt.id, &attempt.resolved, work)?;
+    let commands = work::commands(
+        project,
+        attempt.id,
+        &attempt.resolved,
+        work,
+        attempt.threads,
+    )?;
     let stage = project.flow.stage(attempt.id);
     let checkpoint = stage
         .checkpoint
@@ -123,7 +91,7 @@ async fn try_run(
     let mut measured = Measured::default();
     let mut told = Vec::new();
     for argv in commands {
-        if *stop.borrow() != Stop::No {
+        if stop.level() != Stop::No {
             return Err(Failed::Interrupted);
         }
         let program = argv
@@ -140,12 +108,11 @@ async fn try_run(
             order,
             log: log.clone(),
         };
-        let ended = child::run(&project.keeper, start, stop.clone(), &progress)
-            .await
+        let ended = child::run(&project.keeper, &start, stop, &progress)
             .map_err(|error| Failed::stage(format!("'{program}' could not be started: {error}")))?;
         measured.cpu_seconds += ended.cpu_seconds;
         measured.peak_memory_bytes = measured.peak_memory_bytes.max(ended.peak_memory_bytes);
-        if *stop.borrow() != Stop::No {
+        if stop.level() != Stop::No {
             return Err(Failed::Interrupted);
         }
         let counts = ended.reached.iter().filter(|reached| !reached.in_passing);
@@ -304,40 +271,27 @@ fn keep(attempt: &Attempt, work: &Path, measured: Measured) -> Result<Fresh, Fai
 }
 
 /// Runs the stage again, keeps nothing, and tells where its outputs differ from the recorded ones.
-pub async fn compare(
-    attempt: Attempt,
-    action: Arc<Action>,
-    stop: watch::Receiver<Stop>,
+pub fn compare(
+    attempt: &Attempt,
+    action: &Action,
+    stop: &Stopper,
 ) -> Result<Vec<(String, String)>, Failed> {
-    let attempt = Arc::new(attempt);
-    debug_assert!(!attempt.record);
-    let work = attempt
-        .project
-        .store
-        .work(&attempt.project.flow.stage(attempt.id).name);
-    let result = match try_run(&attempt, &work, stop, |_| {}).await {
-        Ok(_) => {
-            let (attempt, work) = (attempt.clone(), work.clone());
-            blocking(move || {
-                let made = work::collect(&attempt.project, attempt.id, &attempt.resolved, &work)?;
-                let mut differences = Vec::new();
-                for (name, (path, content)) in &made.outputs {
-                    let Some(record) = action.outputs.get(name) else {
-                        continue;
-                    };
-                    if content.digest != record.digest {
-                        differences.push((
-                            name.clone(),
-                            difference::of_outputs(&attempt.project.store, record, path, content),
-                        ));
-                    }
-                }
-                Ok(differences)
-            })
-            .await
+    let project = &attempt.project;
+    let work = project.store.work(&project.flow.stage(attempt.id).name);
+    let result = try_run(attempt, &work, stop, |_| {}).and_then(|_| {
+        let made = work::collect(project, attempt.id, &attempt.resolved, &work)?;
+        let mut differences = Vec::new();
+        for (name, (path, content)) in &made.outputs {
+            let Some(record) = action.outputs.get(name) else {
+                continue;
+            };
+            if content.digest != record.digest {
+                let place = difference::of_outputs(&project.store, record, path, content);
+                differences.push((name.clone(), place));
+            }
         }
-        Err(failed) => Err(failed),
-    };
+        Ok(differences)
+    });
     work::clear(&work);
     result
 }

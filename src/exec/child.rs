@@ -1,29 +1,19 @@
 //! A stage's process: started below a guard, its lines read as they come, stopped on demand.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe;
-use tokio::net::UnixStream;
-use tokio::sync::watch;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
+use super::stop::{Stop, Stopper};
 use super::supervise::{Ended, Keeper, Order};
 
 /// What to start, and where its output goes.
 pub struct Start {
     pub order: Order,
     pub log: PathBuf,
-}
-
-/// How hard a running stage is to be stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
-    No,
-    Ask,
-    Kill,
 }
 
 /// A progress line: `{"progress": {"done": 10, "total": 300, "unit": "step", "note": "loss 2.31"}}`.
@@ -42,63 +32,106 @@ const LONGEST_PROGRESS: usize = 8192;
 ///
 /// # Errors
 /// No guard could be started or the log not be written.
-pub async fn run(
+pub fn run(
     keeper: &Keeper,
-    start: Start,
-    mut stop: watch::Receiver<Stop>,
+    start: &Start,
+    stop: &Stopper,
     progress: impl Fn(Progress),
 ) -> std::io::Result<Ended> {
     let mut log = File::options().create(true).append(true).open(&start.log)?;
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    let (mut stdout, their_stdout) = output_pipe()?;
-    let (mut stderr, their_stderr) = output_pipe()?;
-    keeper.guard(&[theirs.into(), their_stdout, their_stderr])?;
-    let (mut reports, mut orders) = UnixStream::from_std(ours)?.into_split();
-    // A guard that is gone already shows itself below.
-    let _ = orders.write_all(&start.order.to_bytes()).await;
+    let (stdout, their_stdout) = pipe()?;
+    let (stderr, their_stderr) = pipe()?;
+    let mut guard = keeper.launch(&start.order, [their_stdout, their_stderr])?;
+    let (mut stdout, mut stderr) = (Some(stdout), Some(stderr));
     let mut lines = Lines::default();
-    let (mut out_chunk, mut err_chunk, mut report_chunk) =
-        (vec![0u8; 16 << 10], vec![0u8; 16 << 10], [0u8; 512]);
-    let (mut out_open, mut err_open, mut report_open) = (true, true, true);
-    let mut asked = Stop::No;
+    let mut chunk = vec![0u8; 16 << 10];
+    let mut heard = Stop::No;
     let mut report = Vec::new();
-    // Reads until the process reported its end and both its outputs are closed.
-    while report_open || out_open || err_open {
-        tokio::select! {
-            read = stdout.read(&mut out_chunk), if out_open => {
-                let count = read?;
-                out_open = count > 0;
-                lines.take(&out_chunk[..count], !out_open, &mut log, &progress)?;
-            }
-            read = stderr.read(&mut err_chunk), if err_open => {
-                let count = read?;
-                err_open = count > 0;
-                log.write_all(&err_chunk[..count])?;
-            }
-            read = reports.read(&mut report_chunk), if report_open => {
-                // A killed guard leaves no whole report.
-                let count = read.unwrap_or(0);
-                report_open = count > 0;
-                report.extend_from_slice(&report_chunk[..count]);
-            }
-            changed = stop.changed() => {
-                let wanted = if changed.is_err() { Stop::Kill } else { *stop.borrow_and_update() };
-                if wanted > asked {
-                    asked = wanted;
-                    let order: &[u8] = if wanted == Stop::Kill { b"k" } else { b"t" };
-                    let _ = orders.write_all(order).await;
-                }
+    let mut reported = false;
+    // Reads until the guard told of the end and both outputs are closed.
+    while !reported || stdout.is_some() || stderr.is_some() {
+        let ready = wait(
+            [
+                stdout.as_ref().map(AsFd::as_fd),
+                stderr.as_ref().map(AsFd::as_fd),
+                (!reported).then(|| guard.as_fd()),
+                stop.above(heard),
+            ]
+            .map(|file| file.map(|file| PollFd::new(file, PollFlags::POLLIN))),
+        )?;
+        let [out_ready, err_ready, report_ready, stop_ready] = ready;
+        if let Some(file) = stdout.as_mut().filter(|_| out_ready) {
+            let count = read(file, &mut chunk)?;
+            let piece = chunk.get(..count).unwrap_or_default();
+            lines.take(piece, count == 0, &mut log, &progress)?;
+            if count == 0 {
+                stdout = None;
             }
         }
+        if let Some(file) = stderr.as_mut().filter(|_| err_ready) {
+            let count = read(file, &mut chunk)?;
+            log.write_all(chunk.get(..count).unwrap_or_default())?;
+            if count == 0 {
+                stderr = None;
+            }
+        }
+        if report_ready {
+            // A killed guard leaves no whole report.
+            let count = read(&mut guard, &mut chunk).unwrap_or(0);
+            report.extend_from_slice(chunk.get(..count).unwrap_or_default());
+            reported = count == 0 || report.ends_with(b"\n");
+        }
+        if stop_ready {
+            heard = stop.level();
+            let order: &[u8] = if heard == Stop::Kill { b"k" } else { b"t" };
+            // A guard that is gone already shows itself above.
+            let _ = guard.write_all(order);
+        }
     }
-    Ok(serde_json::from_slice(report.trim_ascii()).unwrap_or_default())
+    let ended = serde_json::from_slice(report.trim_ascii());
+    if ended.is_ok() {
+        keeper.give_back(guard);
+    }
+    Ok(ended.unwrap_or_default())
 }
 
 /// A pipe whose first end is read here.
-fn output_pipe() -> std::io::Result<(pipe::Receiver, OwnedFd)> {
+fn pipe() -> std::io::Result<(File, OwnedFd)> {
     let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
+    Ok((ours.into(), theirs))
+}
+
+/// Waits until something can be read from one of the files; tells from which, the end of one counting too.
+fn wait<const N: usize>(files: [Option<PollFd<'_>>; N]) -> std::io::Result<[bool; N]> {
+    let mut ready = [false; N];
+    let mut asked: Vec<(usize, PollFd<'_>)> = files
+        .into_iter()
+        .enumerate()
+        .filter_map(|(number, file)| Some((number, file?)))
+        .collect();
+    let mut list: Vec<PollFd<'_>> = asked.iter().map(|(_, file)| file.clone()).collect();
+    loop {
+        match poll(&mut list, PollTimeout::NONE) {
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => break,
+        }
+    }
+    for ((number, _), file) in asked.drain(..).zip(&list) {
+        if let Some(ready) = ready.get_mut(number) {
+            *ready = file.any().unwrap_or(false);
+        }
+    }
+    Ok(ready)
+}
+
+fn read(file: &mut impl Read, chunk: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match file.read(chunk) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// Standard output cut into lines: progress lines are told, all others go to the log.

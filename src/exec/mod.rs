@@ -12,6 +12,7 @@ mod sandbox;
 mod schedule;
 pub mod snapshot;
 mod sources;
+mod stop;
 pub mod supervise;
 mod tools;
 pub mod watch;

@@ -145,7 +145,7 @@ pub(super) fn lookup(
     resolved: &Resolved,
 ) -> Option<Arc<Action>> {
     let store = &project.store;
-    if let Some(action) = store.action(&resolved.key) {
+    if let Some(action) = store.action_of(&resolved.preimage, &resolved.key) {
         let complete = resolved
             .preimage
             .outputs

@@ -1,6 +1,6 @@
 //! A stage's work directory: inputs put in, the command made ready, outputs taken out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,8 +13,8 @@ use crate::flow::{Body, StageId};
 use crate::gate::{parse_metrics, Metrics};
 use crate::key::Runs;
 use crate::store::{
-    decode_path, remove_all, Access, Content, Digest, Kind, OutputRecord, RestoreError, StatCache,
-    Store, StoreError, TreeEntry, Unsynced,
+    copy_hashed, decode_path, remove_all, Access, Content, Digest, Identity, Kind, OutputRecord,
+    RestoreError, StatCache, Store, StoreError, TreeEntry, Unsynced,
 };
 
 use super::plan::{command, render_words, scope, Resolved, Staged, StagedFrom};
@@ -71,22 +71,26 @@ pub fn prepare(
     work: &Path,
 ) -> Result<(), Failed> {
     remove_all(work).map_err(io(work))?;
-    for folder in [work.to_path_buf(), work.join(".home"), work.join(".tmp")] {
-        std::fs::create_dir_all(&folder).map_err(io(&folder))?;
+    let mut made = BTreeSet::new();
+    let mut make = |folder: &Path| -> Result<(), Failed> {
+        if !made.contains(folder) {
+            std::fs::create_dir_all(folder).map_err(io(folder))?;
+            made.insert(folder.to_path_buf());
+        }
+        Ok(())
+    };
+    for folder in [work, &work.join(".home"), &work.join(".tmp")] {
+        make(folder)?;
     }
     for part in &resolved.staged {
         let to = work.join(&part.path);
-        if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder).map_err(io(folder))?;
-        }
+        make(to.parent().unwrap_or(work))?;
         put_in(project, part, &to)?;
     }
     let stage = project.flow.stage(id);
     for output in stage.outputs.values() {
         let path = work.join(&output.path);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(io(folder))?;
-        }
+        make(path.parent().unwrap_or(work))?;
     }
     if stage.checkpoint {
         let folder = checkpoint_folder(&project.store, &resolved.key.0);
@@ -113,7 +117,20 @@ fn put_in(project: &Project, part: &Staged, to: &Path) -> Result<(), Failed> {
         }
         StagedFrom::Source(path) => {
             let from = project.dir.join(path);
-            copy_source(&project.store, &from, to, part.kind).map_err(|error| {
+            if part.kind != Kind::Directory {
+                let copied = copy_file(&from, to, part.kind).map_err(|error| {
+                    Failed::stage(format!(
+                        "input '{}': {}: {error}",
+                        part.input,
+                        path.display()
+                    ))
+                })?;
+                return match copied.to_string() == part.digest {
+                    true => Ok(()),
+                    false => Err(changed(part, path)),
+                };
+            }
+            copy_folder(&project.store, &from, to).map_err(|error| {
                 Failed::stage(format!(
                     "input '{}': {}: {error}",
                     part.input,
@@ -144,9 +161,24 @@ fn changed(part: &Staged, path: &Path) -> Failed {
     }
 }
 
-/// Copies a source as its digest sees it: links that leave a folder are the files they lead to, nanoflow's own folders are
-/// left out.
-fn copy_source(store: &Store, from: &Path, to: &Path, kind: Kind) -> std::io::Result<()> {
+/// Copies a file that the stage may only read; gives the digest of what was copied.
+fn copy_file(from: &Path, to: &Path, kind: Kind) -> std::io::Result<Digest> {
+    // The kind may have changed since, too.
+    let mut from = File::open(from)?;
+    let now = Identity::of(&from.metadata()?).kind();
+    let mut copy = File::create(to)?;
+    let digest = copy_hashed(now, &mut from, Some(&mut copy))?;
+    let mode = if kind == Kind::Executable {
+        0o555
+    } else {
+        0o444
+    };
+    copy.set_permissions(Permissions::from_mode(mode))?;
+    Ok(digest)
+}
+
+/// Copies a folder as its digest sees it: links that leave it are the files they lead to, nanoflow's own folders are left out.
+fn copy_folder(store: &Store, from: &Path, to: &Path) -> std::io::Result<()> {
     let copy = |from: &Path, to: &Path, kind: Kind| -> std::io::Result<()> {
         std::fs::copy(from, to)?;
         let mode = if kind == Kind::Executable {
@@ -156,9 +188,6 @@ fn copy_source(store: &Store, from: &Path, to: &Path, kind: Kind) -> std::io::Re
         };
         std::fs::set_permissions(to, Permissions::from_mode(mode))
     };
-    if kind != Kind::Directory {
-        return copy(from, to, kind);
-    }
     std::fs::create_dir_all(to)?;
     let content = store.source_content(from).map_err(std::io::Error::other)?;
     for entry in content.tree.map(|tree| tree.entries).unwrap_or_default() {
@@ -391,6 +420,7 @@ pub fn environment(project: &Project, work: &Path) -> Vec<(OsString, OsString)> 
 
 /// What came out of a good run, still in the work directory.
 pub struct Made {
+    /// Where each lies, without a link on the way, and what it is.
     pub outputs: BTreeMap<String, (PathBuf, Content)>,
     pub metrics: Metrics,
 }
@@ -406,7 +436,7 @@ pub fn collect(
     let mut outputs = BTreeMap::new();
     for (name, output) in &stage.outputs {
         let path = work.join(&output.path);
-        let content = output_content(work, name, output, &path)?;
+        let (plain, content) = output_content(work, name, output, &path)?;
         if let Some(expected) = &output.digest {
             if content.digest.to_string() != *expected {
                 return Err(Failed::Stage {
@@ -422,7 +452,7 @@ pub fn collect(
                 });
             }
         }
-        outputs.insert(name.clone(), (path, content));
+        outputs.insert(name.clone(), (plain, content));
     }
     let mut metrics = Metrics::new();
     if let Body::Wrapper(name) = &stage.body {
@@ -449,21 +479,27 @@ fn output_content(
     name: &str,
     output: &crate::flow::Output,
     path: &Path,
-) -> Result<Content, Failed> {
+) -> Result<(PathBuf, Content), Failed> {
     let shown = &output.path;
     let found = path.metadata().map_err(|_| {
         Failed::stage(format!(
             "the stage did not write its output '{name}' ({shown})"
         ))
     })?;
-    let inside = path
-        .canonicalize()
-        .is_ok_and(|real| work.canonicalize().is_ok_and(|work| real.starts_with(work)));
-    if !inside {
+    // Without a slash at the end, behind which a link would not show as one.
+    let path: &Path = &path.components().collect::<PathBuf>();
+    let real = match is_plain(work, path) {
+        true => Some(path.to_path_buf()),
+        false => path
+            .canonicalize()
+            .ok()
+            .filter(|real| work.canonicalize().is_ok_and(|work| real.starts_with(work))),
+    };
+    let Some(plain) = real else {
         return Err(Failed::stage(format!(
             "output '{name}' ({shown}) is a link out of the work directory"
         )));
-    }
+    };
     if output.directory != found.is_dir() {
         let (declared, actual) = if output.directory {
             ("directory", "file")
@@ -481,13 +517,18 @@ fn output_content(
             kind: None,
         });
     }
-    let plain = path
-        .canonicalize()
-        .map_err(|error| Failed::stage(format!("output '{name}': {error}")))?;
-    fresh_content(&plain).map_err(|message| {
+    let content = fresh_content(&plain).map_err(|message| {
         let message = message.replace(&format!("{}/", work.display()), "");
         Failed::stage(format!("output '{name}': {message}"))
-    })
+    })?;
+    Ok((plain, content))
+}
+
+/// Whether nothing on the way from the work directory to a path is a link.
+fn is_plain(work: &Path, path: &Path) -> bool {
+    let ways = path.ancestors().take_while(|way| *way != work);
+    let mut links = ways.map(|way| way.symlink_metadata().map(|found| found.is_symlink()));
+    links.all(|link| link.is_ok_and(|link| !link))
 }
 
 /// A source that is not what it was when the key was computed makes the try worthless.
@@ -574,8 +615,7 @@ pub fn keep(
 ) -> Result<BTreeMap<String, OutputRecord>, Failed> {
     let mut records = BTreeMap::new();
     for (name, (path, content)) in &made.outputs {
-        let plain = path.canonicalize().map_err(io(path))?;
-        records.insert(name.clone(), project.store.take(&plain, content, unsynced)?);
+        records.insert(name.clone(), project.store.take(path, content, unsynced)?);
     }
     Ok(records)
 }

@@ -71,15 +71,27 @@ impl Store {
         found
     }
 
-    /// Takes an action as read.
-    pub fn know(&self, action: Action) {
-        let mut known = self
-            .actions
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        known
-            .entry(action.key.clone())
-            .or_insert_with(|| Some(Arc::new(action)));
+    /// The action of a pre-image: from the memo if that is open and has it, else from its file.
+    pub fn action_of(&self, preimage: &Preimage, key: &ActionKey) -> Option<Arc<Action>> {
+        let Some(memo) = self.memo.get() else {
+            return self.action(key);
+        };
+        if let Some(found) = self.known_action(key) {
+            return found;
+        }
+        if let Some(action) = memo.get(self, preimage, key).map(Arc::new) {
+            self.adopt(&action);
+            return Some(action);
+        }
+        let action = self.action(key)?;
+        memo.insert_all(self, &[action.clone()]);
+        Some(action)
+    }
+
+    fn known_action(&self, key: &ActionKey) -> Option<Option<Arc<Action>>> {
+        let known = self.actions.lock();
+        let known = known.unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.get(key).cloned()
     }
 
     fn read_action(&self, key: &ActionKey) -> Option<Action> {

@@ -8,7 +8,7 @@ use crate::key::ActionKey;
 
 use super::digest::{Digest, Kind};
 use super::tree::TreeEntry;
-use super::{remove_all, Store, StoreError};
+use super::{remove_all, Memo, Store, StoreError};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Collected {
@@ -31,6 +31,7 @@ pub fn collect_garbage(
 ) -> Result<Collected, StoreError> {
     let mut collected = Collected::default();
     let mut needed: HashSet<Digest> = HashSet::new();
+    let mut dropped = Vec::new();
     for key in store.action_keys() {
         if keep.contains(&key) {
             if let Some(action) = store.action(&key) {
@@ -54,7 +55,13 @@ pub fn collect_garbage(
         collected.actions += 1;
         if !dry {
             store.drop_action(&key);
+            dropped.push(key);
         }
+    }
+    if !dropped.is_empty() && Memo::exists(store) {
+        let memo = store.memo()?;
+        memo.remove_all(&dropped);
+        memo.flush();
     }
     for folder in std::fs::read_dir(store.root().join("objects"))
         .into_iter()

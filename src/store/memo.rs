@@ -1,8 +1,8 @@
-//! The memo: a sled index over the actions. It is opened only by a run that has something to execute, holds nothing that
-//! the actions do not, and is made again from them when it is lost or damaged.
+//! The memo: a sled index over the actions, so that a run over many stages need not read as many files. It is opened only by the
+//! holder of the lock, holds nothing that the actions do not, and is made again from them when it is lost or damaged. What it
+//! lacks is read from the action's file, and added when it is open anyway.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::flow::Metrics;
 use crate::key::{ActionKey, Preimage};
 
-use super::{remove_all, Action, Digest, Measured, OutputRecord, Store, StoreError};
+use super::{remove_all, Action, Digest, Kind, Measured, OutputRecord, Store, StoreError};
 
 /// An action without its pre-image, which whoever asks for its key has already.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,19 +22,12 @@ struct MemoEntry {
     metrics: Metrics,
     measured: Measured,
     log: Option<Digest>,
-    /// Size and time of the action's file: one that was touched since is read instead.
-    file: Option<(u64, i64)>,
+    /// Digest of the action's file: one that is another since is read instead.
+    file: Digest,
 }
 
-fn file_of(store: &Store, key: &ActionKey) -> Option<(u64, i64)> {
-    let found = store.action_path(key).metadata().ok()?;
-    Some((
-        found.len(),
-        found
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(found.mtime_nsec()),
-    ))
+fn folder(store: &Store) -> PathBuf {
+    store.root().join("memo")
 }
 
 pub struct Memo {
@@ -42,12 +35,17 @@ pub struct Memo {
 }
 
 impl Memo {
+    /// Whether there is one to open.
+    pub fn exists(store: &Store) -> bool {
+        folder(store).is_dir()
+    }
+
     /// Opens the index, and fills it from the actions if it was lost. The caller holds the lock.
     ///
     /// # Errors
     /// The cache folder cannot be written.
     pub fn open(store: &Store) -> Result<Memo, StoreError> {
-        let path: PathBuf = store.root().join("memo");
+        let path = folder(store);
         let open = || {
             sled::Config::new()
                 .path(&path)
@@ -96,7 +94,7 @@ impl Memo {
         }
     }
 
-    /// The action of a pre-image whose file is there, without reading that file.
+    /// The action of a pre-image whose file is there and is what it was, without parsing that file.
     pub fn get(&self, store: &Store, preimage: &Preimage, key: &ActionKey) -> Option<Action> {
         let bytes = self.tree.get(key.0.as_bytes()).ok()??;
         let MemoEntry {
@@ -118,11 +116,17 @@ impl Memo {
             log,
             preimage: preimage.clone(),
         };
-        (file.is_some() && file == file_of(store, key)).then_some(action)
+        let same = store
+            .stat
+            .unchanged(&store.action_path(key), Kind::File, &file);
+        same.is_ok_and(|same| same).then_some(action)
     }
 
-    pub fn remove(&self, key: &ActionKey) {
-        let _ = self.tree.remove(key.0.as_bytes());
+    /// Forgets actions that are gone.
+    pub fn remove_all(&self, keys: &[ActionKey]) {
+        for key in keys {
+            let _ = self.tree.remove(key.0.as_bytes());
+        }
     }
 
     pub fn flush(&self) {
@@ -131,7 +135,7 @@ impl Memo {
 }
 
 fn entry(store: &Store, action: &Action) -> Option<Vec<u8>> {
-    let file = file_of(store, &action.key);
+    let file = store.action_sighting(&action.key)?.digest;
     let Action {
         key: _,
         stage,

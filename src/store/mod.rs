@@ -30,10 +30,11 @@ mod verify;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 pub use actions::{Action, Measured, OutputRecord};
 pub use collect::{collect_garbage, Collected};
+pub(crate) use digest::copy_hashed;
 pub use digest::{hash_bytes, hash_file, Digest, Kind};
 pub use lock::{holder, Lock, LockError};
 pub use memo::Memo;
@@ -95,6 +96,8 @@ pub struct Store {
     /// Whose base all relative paths of the stat cache are.
     base: PathBuf,
     actions: Mutex<HashMap<ActionKey, Option<std::sync::Arc<Action>>>>,
+    /// The index over the actions, once it is open.
+    memo: OnceLock<Memo>,
     /// Objects that this process wrote and that are not on the disk yet.
     unsynced: Mutex<HashSet<Digest>>,
     pub stat: StatCache,
@@ -116,7 +119,22 @@ impl Store {
             base: base.to_path_buf(),
             root,
             actions: Mutex::new(HashMap::new()),
+            memo: OnceLock::new(),
             unsynced: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// The memo, opened if it is not yet. The caller holds the lock.
+    ///
+    /// # Errors
+    /// The cache folder cannot be written.
+    pub fn memo(&self) -> Result<&Memo, StoreError> {
+        match self.memo.get() {
+            Some(memo) => Ok(memo),
+            None => {
+                let memo = Memo::open(self)?;
+                Ok(self.memo.get_or_init(|| memo))
+            }
         }
     }
 

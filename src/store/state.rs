@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
 
 use crate::key::ActionKey;
@@ -72,10 +73,15 @@ pub struct State {
 }
 
 /// The stage that a line is about; `None` if the line must be read to tell.
-fn named(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once("\"stage\":\"")?;
-    let (name, _) = rest.split_once('"')?;
-    (!name.contains('\\')).then_some(name)
+fn named(line: &[u8]) -> Option<&[u8]> {
+    const KINDS: [&[u8]; 3] = [
+        br#"{"good":{"stage":""#,
+        br#"{"failed":{"stage":""#,
+        br#"{"invalidated":{"stage":""#,
+    ];
+    let rest = KINDS.iter().find_map(|kind| line.strip_prefix(*kind))?;
+    let name = rest.get(..memchr(b'"', rest)?)?;
+    memchr(b'\\', name).is_none().then_some(name)
 }
 
 impl State {
@@ -87,13 +93,14 @@ impl State {
     /// Reads what the log says of these stages alone.
     pub fn load_for(root: &Path, stages: &HashSet<&str>) -> State {
         let mut state = State::read(root, |line| {
-            named(line).is_none_or(|name| stages.contains(name))
+            let name = named(line).and_then(|name| std::str::from_utf8(name).ok());
+            name.is_none_or(|name| stages.contains(name))
         });
         state.partial = true;
         state
     }
 
-    fn read(root: &Path, wanted: impl Fn(&str) -> bool) -> State {
+    fn read(root: &Path, wanted: impl Fn(&[u8]) -> bool) -> State {
         let path = root.join("state");
         let mut state = State {
             stages: HashMap::new(),
@@ -106,13 +113,16 @@ impl State {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&bytes);
         state.known = Some((bytes.len() as u64, hasher));
-        for line in String::from_utf8_lossy(&bytes).lines() {
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let end = memchr(b'\n', rest).unwrap_or(rest.len());
+            let (line, after) = rest.split_at(end);
+            rest = after.get(1..).unwrap_or_default();
             state.lines += 1;
-            if !wanted(line) {
-                continue;
-            }
-            if let Ok(line) = serde_json::from_str::<StateLine>(line) {
-                state.apply(line);
+            if wanted(line) {
+                if let Ok(line) = serde_json::from_slice::<StateLine>(line) {
+                    state.apply(line);
+                }
             }
         }
         state
@@ -255,5 +265,53 @@ impl State {
             let _ = std::fs::remove_file(&temporary);
         }
         drop(locked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A partial load reads what a whole one reads, of the stages asked for.
+    #[test]
+    fn some_stages_are_read_as_all_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let good = |key: &str| Good {
+            key: ActionKey(key.to_string()),
+            run: "1".to_string(),
+            template: Some("\"stage\":\"b\"".to_string()),
+            upstream: BTreeMap::new(),
+        };
+        let failure = Failure {
+            run: "2".to_string(),
+            key: None,
+            message: "no\nway".to_string(),
+        };
+        let names = ["a", "b", "with \"quotes\"", "back\\slash", "ü"];
+        let lines = names.iter().enumerate().flat_map(|(number, name)| {
+            let stage = (*name).to_string();
+            [
+                StateLine::Good {
+                    stage: stage.clone(),
+                    good: good(&number.to_string()),
+                },
+                StateLine::Failed {
+                    stage: stage.clone(),
+                    failure: failure.clone(),
+                },
+                StateLine::Invalidated { stage },
+            ]
+        });
+        let mut state = State::load(folder.path());
+        state.append(lines.collect()).expect("written");
+        let all = State::load(folder.path());
+        for name in names {
+            let some = State::load_for(folder.path(), &[name].into());
+            assert!(some.history(name).is_some(), "{name}");
+            assert_eq!(some.history(name), all.history(name), "{name}");
+            assert_eq!(some.digest(), all.digest());
+            let escaped = names.iter().filter(|name| name.contains(['"', '\\']));
+            assert!(some.stages.len() <= 1 + escaped.count(), "{name}");
+        }
     }
 }

@@ -1,79 +1,99 @@
 //! The deciding loop of a run: starts what can be started, takes what comes, ends what a signal ends.
 
-use std::time::Duration;
-
-use tokio::sync::{mpsc, watch};
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::events::Event;
 use crate::flow::{Resources, StageId};
 
-use super::super::attempt::{self, Attempt, Done};
-use super::super::child::{Progress, Stop};
+use super::super::attempt::{Attempt, Done};
+use super::super::child::Progress;
 use super::super::resources::{machine_memory, Tokens};
+use super::super::stop::{Stop, Stopper};
 use super::commit::Committer;
 use super::priority;
+use super::signals::Signals;
+use super::workers::Workers;
 use super::{Place, Run, RunError};
 
 impl Run<'_> {
     /// Starts what can be started, takes what comes, until nothing runs and nothing can be started.
-    pub(super) async fn drive(&mut self, drive: &mut Drive) -> Result<(), RunError> {
+    pub(super) fn drive(&mut self) -> Result<(), RunError> {
         let mut limits = self.project.flow.limits.clone();
         limits.memory = limits.memory.or_else(machine_memory);
-        let mut tokens = Tokens::new(self.options.jobs, &limits);
-        let (stop, stopped) = watch::channel(Stop::No);
-        let (sender, mut receiver) = mpsc::unbounded_channel::<Message>();
+        let (sender, receiver) = channel::<Message>();
         let committed = sender.clone();
         let committer = Committer::start(self.project.clone(), move |count| {
             let _ = committed.send(Message::Committed { count });
         });
         self.committer = Some(committer.map_err(RunError::Runtime)?);
-        let mut signals = Signals::new().map_err(RunError::Runtime)?;
+        let signalled = sender.clone();
+        let _signals = Signals::start(move |signal| {
+            let _ = signalled.send(Message::Signal(signal));
+        })
+        .map_err(RunError::Runtime)?;
+        let stopper = Arc::new(Stopper::new().map_err(RunError::Runtime)?);
+        let mut drive = Drive {
+            tokens: Tokens::new(self.options.jobs, &limits),
+            workers: Workers::new(stopper.clone(), sender),
+            stopper,
+            deadline: None,
+        };
+        let driven = self.go_on(&mut drive, &receiver);
+        if driven.is_err() {
+            drive.stopper.raise(Stop::Kill);
+        }
+        drive.workers.finish();
+        self.project.keeper.finish();
+        driven
+    }
+
+    fn go_on(&mut self, drive: &mut Drive, receiver: &Receiver<Message>) -> Result<(), RunError> {
         loop {
-            self.start_ready(drive, &mut tokens, &sender, &stopped);
-            if drive.running == 0 {
+            self.start_ready(drive)?;
+            if drive.workers.busy() == 0 {
                 return Ok(());
             }
-            tokio::select! {
-                message = receiver.recv() => match message {
-                    Some(Message::Progress { id, progress }) => self.told_progress(id, progress),
-                    Some(Message::Done { id, done }) => {
-                        drive.running -= 1;
-                        tokens.give_back(&self.wants(id));
-                        self.done(id, *done)?;
-                        self.write_state()?;
-                    }
-                    Some(Message::Committed { count }) => {
-                        self.committed(count);
-                        self.write_state()?;
-                    }
-                    None => return Ok(()),
-                },
-                signal = signals.next() => {
-                    let again = self.report.signal.replace(signal).is_some();
-                    self.stopping = true;
-                    let _ = stop.send(if again { Stop::Kill } else { Stop::Ask });
-                    drive.deadline = Some(tokio::time::Instant::now() + GRACE);
-                }
-                () = at(drive.deadline) => {
-                    drive.deadline = None;
-                    let _ = stop.send(Stop::Kill);
-                }
+            let Some(first) = drive.next(receiver) else {
+                continue;
+            };
+            // What came meanwhile is taken in the same go.
+            for message in std::iter::once(first).chain(receiver.try_iter()) {
+                self.take(drive, message)?;
             }
+            self.write_state()?;
         }
     }
 
-    fn start_ready(
-        &mut self,
-        drive: &mut Drive,
-        tokens: &mut Tokens,
-        sender: &mpsc::UnboundedSender<Message>,
-        stopped: &watch::Receiver<Stop>,
-    ) {
-        while !self.stopping && !tokens.full() {
+    fn take(&mut self, drive: &mut Drive, message: Message) -> Result<(), RunError> {
+        match message {
+            Message::Progress { id, progress } => self.told_progress(id, progress),
+            Message::Done { id, worker, done } => {
+                drive.workers.rests(worker);
+                drive.tokens.give_back(&self.wants(id));
+                self.done(id, *done)?;
+            }
+            Message::Committed { count } => self.committed(count),
+            Message::Signal(signal) => {
+                let again = self.report.signal.replace(signal).is_some();
+                self.stopping = true;
+                drive
+                    .stopper
+                    .raise(if again { Stop::Kill } else { Stop::Ask });
+                drive.deadline = Some(Instant::now() + GRACE);
+            }
+        }
+        Ok(())
+    }
+
+    fn start_ready(&mut self, drive: &mut Drive) -> Result<(), RunError> {
+        while !self.stopping && !drive.tokens.full() {
             let (project, past) = (self.project.clone(), &self.past);
             let wants = |id| priority::wants(&project.flow.stage(id).resources, past.get(&id));
+            let tokens = &mut drive.tokens;
             let Some(id) = self.queue.take(|id| tokens.fits(&wants(id))) else {
-                return;
+                return Ok(());
             };
             let want = wants(id);
             self.warn(id, tokens);
@@ -81,7 +101,6 @@ impl Run<'_> {
                 continue;
             };
             tokens.take(&want);
-            drive.running += 1;
             self.places.insert(id, Place::Running);
             self.events.emit(&Event::StageStarted {
                 stage: self.name(id),
@@ -93,23 +112,10 @@ impl Run<'_> {
                 resolved,
                 run: self.options.run.clone(),
                 threads: tokens.threads(&want),
-                record: true,
             };
-            let (sender, stopped) = (sender.clone(), stopped.clone());
-            tokio::spawn(async move {
-                let progress = {
-                    let sender = sender.clone();
-                    move |progress| {
-                        let _ = sender.send(Message::Progress { id, progress });
-                    }
-                };
-                let done = attempt::run(attempt, stopped, progress).await;
-                let _ = sender.send(Message::Done {
-                    id,
-                    done: Box::new(done),
-                });
-            });
+            drive.workers.give(attempt).map_err(RunError::Runtime)?;
         }
+        Ok(())
     }
 
     /// The tokens of a stage; the same as long as the run goes on.
@@ -151,58 +157,46 @@ impl Run<'_> {
 /// How long a stage that was asked to stop may take.
 const GRACE: Duration = Duration::from_millis(1500);
 
-#[derive(Default)]
-pub(super) struct Drive {
-    running: usize,
+struct Drive {
+    tokens: Tokens,
+    workers: Workers,
+    stopper: Arc<Stopper>,
     /// When what was asked to stop is killed.
-    deadline: Option<tokio::time::Instant>,
+    deadline: Option<Instant>,
 }
 
-async fn at(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
+impl Drive {
+    /// Waits for what comes next; `None` if that was the deadline.
+    fn next(&mut self, receiver: &Receiver<Message>) -> Option<Message> {
+        let Some(deadline) = self.deadline else {
+            return receiver.recv().ok();
+        };
+        match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                self.deadline = None;
+                self.stopper.raise(Stop::Kill);
+                None
+            }
+        }
     }
 }
 
-enum Message {
+/// What the deciding thread is told by the others.
+pub(super) enum Message {
     Progress {
         id: StageId,
         progress: Progress,
     },
+    /// A worker has nothing to do any more.
     Done {
         id: StageId,
+        worker: usize,
         done: Box<Done>,
     },
     /// So many more results are recorded.
     Committed {
         count: usize,
     },
-}
-
-/// Signals that end a run.
-pub(super) struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    pub(super) fn new() -> std::io::Result<Signals> {
-        use tokio::signal::unix::{signal, SignalKind};
-        crate::signals::handled_by_run();
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    pub(super) async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 2,
-            _ = self.terminate.recv() => 15,
-            _ = self.hangup.recv() => 1,
-        }
-    }
+    Signal(i32),
 }

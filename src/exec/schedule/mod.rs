@@ -1,12 +1,14 @@
 //! A run: stages settled from the cache, the rest executed as their inputs and the tokens allow.
 //!
-//! What can be settled from the cache is settled first, in order and without any task; only if something is left to execute a
-//! runtime is started. All decisions are made in one place, by one thread; tasks only do one stage's work and report.
+//! What can be settled from the cache is settled first, in order and without any other thread; only if something is left to execute
+//! others are started. All decisions are made in one place, by one thread; the others only do one stage's work and report.
 
 mod commit;
 mod drive;
 mod priority;
+mod signals;
 mod twice;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -26,8 +28,10 @@ use super::snapshot::{self, Previous, Question, Settled};
 use super::work::{drop_checkpoint, Failed};
 use super::Project;
 use commit::Committer;
-use drive::Drive;
 use priority::{Past, Queue};
+
+/// With fewer stages, reading their action files takes less time than opening the memo.
+const MEMO_PAYS: usize = 256;
 
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
@@ -163,6 +167,9 @@ pub fn run(
     });
     if let Some(part) = &options.part {
         run.take_given(part)?;
+    }
+    if order.len() >= MEMO_PAYS && Memo::exists(&project.store) {
+        project.store.memo()?;
     }
     project
         .sources
@@ -526,12 +533,7 @@ impl Run<'_> {
 
     fn execute_queue(&mut self) -> Result<(), RunError> {
         self.prioritise();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(self.options.jobs.clamp(2, 64))
-            .build()
-            .map_err(RunError::Runtime)?;
-        let driven = runtime.block_on(self.drive(&mut Drive::default()));
+        let driven = self.drive();
         if let Some(committer) = self.committer.take() {
             committer.finish()?;
             self.committed(self.waiting.len());
@@ -557,10 +559,11 @@ impl Run<'_> {
 
     /// Adds what this run recorded to the memo.
     fn index(&mut self) -> Result<(), RunError> {
-        if self.recorded.is_empty() {
+        // After a small change of a large flow it is not worth opening; the next run that opens it adds what it lacks.
+        if self.recorded.is_empty() || self.options.part.is_some() {
             return Ok(());
         }
-        let memo = Memo::open(&self.project.store)?;
+        let memo = self.project.store.memo()?;
         memo.insert_all(&self.project.store, &self.recorded);
         memo.flush();
         Ok(())

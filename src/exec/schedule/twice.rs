@@ -1,22 +1,37 @@
 //! `--twice`: every good stage runs again, and the bytes are compared.
 
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::events::Event;
 
 use super::super::attempt::{self, Attempt};
-use super::super::child::Stop;
 use super::super::resources::Tokens;
-use super::drive::Signals;
+use super::super::stop::{Stop, Stopper};
+use super::signals::Signals;
 use super::{Run, RunError};
 
 impl Run<'_> {
     /// `--twice`: runs every good stage again, keeps nothing, compares.
     pub(super) fn second_pass(&mut self) -> Result<(), RunError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(RunError::Runtime)?;
+        let stopper = Arc::new(Stopper::new().map_err(RunError::Runtime)?);
+        let signal = Arc::new(Mutex::new(None));
+        let (stop, heard) = (stopper.clone(), signal.clone());
+        let signals = Signals::start(move |signal| {
+            *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
+            stop.raise(Stop::Kill);
+        })
+        .map_err(RunError::Runtime)?;
+        self.compare_all(&stopper);
+        drop(signals);
+        self.project.keeper.finish();
+        let signal = *signal.lock().unwrap_or_else(PoisonError::into_inner);
+        self.report.signal = self.report.signal.or(signal);
+        Ok(())
+    }
+
+    fn compare_all(&mut self, stopper: &Stopper) {
+        let limits = &self.project.flow.limits;
+        let tokens = Tokens::new(self.options.jobs, limits);
         for id in self.order.clone() {
             let (Some(action), Some(resolved)) =
                 (self.action_of(id), self.resolved.get(&id).cloned())
@@ -26,29 +41,13 @@ impl Run<'_> {
             let attempt = Attempt {
                 project: self.project.clone(),
                 id,
-                resolved: resolved.clone(),
+                resolved,
                 run: self.options.run.clone(),
-                threads: Tokens::new(self.options.jobs, &self.project.flow.limits)
-                    .threads(&self.project.flow.stage(id).resources),
-                record: false,
+                threads: tokens.threads(&self.project.flow.stage(id).resources),
             };
-            let (stop, stopped) = watch::channel(Stop::No);
-            let result = runtime.block_on(async {
-                let mut signals = Signals::new().map_err(RunError::Runtime)?;
-                let work = attempt::compare(attempt, action, stopped);
-                tokio::pin!(work);
-                loop {
-                    tokio::select! {
-                        result = &mut work => return Ok::<_, RunError>(result),
-                        signal = signals.next() => {
-                            self.report.signal = Some(signal);
-                            let _ = stop.send(Stop::Kill);
-                        }
-                    }
-                }
-            })?;
-            if self.report.signal.is_some() {
-                return Ok(());
+            let result = attempt::compare(&attempt, &action, stopper);
+            if stopper.level() != Stop::No {
+                return;
             }
             let stage = self.name(id);
             match result {
@@ -72,6 +71,5 @@ impl Run<'_> {
                 }
             }
         }
-        Ok(())
     }
 }

@@ -1,329 +1,126 @@
-//! The snapshot's file: sections that are read only when they are needed, each with a digest of its own.
+//! The snapshot's file: sections that are read only as far as they are needed.
 //!
 //! ```text
-//! "nfclean1"
-//! 3 × (length u64, BLAKE3)      watch, lines, rest
-//! BLAKE3 of all before it
-//! watch   head: u32 length, JSON; then groups of files: folder, count, files (flags, name, identity), names end in NUL
-//! lines   what the journal and `--json` get for stages that are cached, one JSON line each
-//! rest    digests of the files, numbers of the stages that each belongs to; the flow's frame and stages, who reads whose outputs
+//! "nfclean2"
+//! 6 × length u64                watch, lines, digests, owners, stages, frame
+//! BLAKE3 of each 16 KiB of each section
+//! BLAKE3 of all before it       the snapshot's name for what is noted later about it
+//! watch    head: u32 length, JSON; then groups of files: folder, count, files (flags, name, identity), names end in NUL
+//! lines    what the journal and `--json` get for stages that are cached, one JSON line each
+//! digests  32 bytes for each file
+//! owners   where each file's begin, u32, and where the last one's end; numbers of the stages that each file belongs to, u32
+//! stages   where each one begins, u64, and where the last one ends; of each: JSON, who reads its outputs, its files, its line
+//! frame    the flow without its stages; files that belong to every stage
 //! ```
 //! All numbers are little-endian.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::CStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::store::{Digest, Identity, Kind};
+use crate::store::Digest;
 
-const MAGIC: &[u8; 8] = b"nfclean1";
-const SECTIONS: usize = 3;
-const HEAD: usize = 8 + SECTIONS * 40 + 32;
+use super::files::{put_u32, Cursor, Watched};
+use super::Head;
 
-/// A file belongs to stages, or to all of them.
-pub const EVERY_STAGE: u32 = u32::MAX;
+const MAGIC: &[u8; 8] = b"nfclean2";
+const SECTIONS: usize = 6;
+const HEAD: usize = 8 + SECTIONS * 8;
+/// What is read and checked in one go.
+const CHUNK: usize = 16 << 10;
 
-/// What of the file system's word on a file is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flags {
-    /// A link stands for the file that it leads to.
-    pub follow: bool,
-    pub executable: bool,
-    /// The same identity means the same content.
-    pub trusted: bool,
-    /// The listing of a folder in the object store.
-    pub listing: bool,
+#[derive(Debug, Clone, Copy)]
+pub enum Section {
+    Watch,
+    Lines,
+    Digests,
+    Owners,
+    Stages,
+    Frame,
 }
 
-impl Flags {
-    fn byte(self) -> u8 {
-        [self.follow, self.executable, self.trusted, self.listing]
-            .into_iter()
-            .enumerate()
-            .fold(0, |byte, (bit, on)| byte | u8::from(on) << bit)
-    }
-
-    fn of(byte: u8) -> Flags {
-        Flags {
-            follow: byte & 1 != 0,
-            executable: byte & 2 != 0,
-            trusted: byte & 4 != 0,
-            listing: byte & 8 != 0,
-        }
-    }
-
-    /// What the file's digest is taken of.
-    pub fn kind(self) -> Kind {
-        match self {
-            Flags { listing: true, .. } => Kind::Directory,
-            Flags {
-                executable: true, ..
-            } => Kind::Executable,
-            _ => Kind::File,
-        }
-    }
-}
-
-/// One file that results depend on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watched {
-    /// Relative to the flow file's folder if it is below it.
-    pub path: PathBuf,
-    pub flags: Flags,
-    /// Zero if it was never looked at.
-    pub identity: Identity,
-    pub digest: Digest,
-    pub owners: Vec<u32>,
-}
-
-/// Puts the files in the order of the snapshot, by folder, and writes them down.
-pub fn encode_files(files: &mut Vec<Watched>, out: &mut Vec<u8>) {
-    let mut count: HashMap<&[u8], usize> = HashMap::new();
-    for file in files.iter() {
-        *count.entry(parent(bytes(file))).or_default() += 1;
-    }
-    // A folder of few files is not worth opening: its files stand under the folder above it.
-    let length = |file: &Watched| {
-        let own = parent(bytes(file));
-        match count.get(own) {
-            Some(count) if *count >= FEW => own.len(),
-            _ => parent(own).len(),
-        }
-    };
-    let lengths: Vec<usize> = files.iter().map(length).collect();
-    let mut keyed: Vec<(usize, Watched)> = lengths.into_iter().zip(files.drain(..)).collect();
-    // Bytes are compared, not parts of paths: that is many times as fast, and any order will do.
-    keyed.sort_by(|(length, file), (other_length, other)| {
-        let (path, other_path) = (bytes(file), bytes(other));
-        let folders = path[..*length].cmp(&other_path[..*other_length]);
-        let files = || path.cmp(other_path);
-        let links = || file.flags.follow.cmp(&other.flags.follow);
-        folders.then_with(files).then_with(links)
-    });
-    let groups: Vec<&[(usize, Watched)]> = keyed
-        .chunk_by(|(length, file), (other_length, other)| {
-            bytes(file)[..*length] == bytes(other)[..*other_length]
-        })
-        .collect();
-    put_u32(out, groups.len());
-    for group in groups {
-        let folder = group
-            .first()
-            .map_or(&[][..], |(length, file)| &bytes(file)[..*length]);
-        put_name(out, folder);
-        put_u32(out, group.len());
-        for (length, file) in group {
-            out.push(file.flags.byte());
-            // Relative to the folder; without one it is the whole path, which may be absolute.
-            let mut name = &bytes(file)[*length..];
-            while let (false, Some(rest)) = (*length == 0, name.strip_prefix(b"/")) {
-                name = rest;
-            }
-            put_name(out, name);
-            put_identity(out, &file.identity);
-        }
-    }
-    files.extend(keyed.into_iter().map(|(_, file)| file));
-}
-
-fn bytes(file: &Watched) -> &[u8] {
-    file.path.as_os_str().as_bytes()
-}
-
-/// What stands before the last slash.
-fn parent(path: &[u8]) -> &[u8] {
-    let slash = path.iter().rposition(|byte| *byte == b'/');
-    &path[..slash.unwrap_or(0)]
-}
-
-/// Fewer files than this are not worth a folder of their own.
-const FEW: usize = 4;
-
-fn put_u32(out: &mut Vec<u8>, value: usize) {
-    out.extend_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
-}
-
-fn put_name(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_u32(out, bytes.len() + 1);
-    out.extend_from_slice(bytes);
-    out.push(0);
-}
-
-pub fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
-    out.extend_from_slice(&identity.size.to_le_bytes());
-    out.extend_from_slice(&identity.inode.to_le_bytes());
-    out.extend_from_slice(&identity.mtime_ns.to_le_bytes());
-    out.extend_from_slice(&identity.ctime_ns.to_le_bytes());
-}
-
-/// Reads the watch section from front to back.
-pub struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-/// One file as it stands in the section.
-pub struct Entry<'a> {
-    pub flags: Flags,
-    pub name: &'a CStr,
-    pub identity: Identity,
-    /// Where its flags and identity stand.
-    pub flags_at: usize,
-    pub identity_at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    pub fn new(bytes: &'a [u8]) -> Cursor<'a> {
-        Cursor { bytes, at: 0 }
-    }
-
-    pub fn at(&self) -> usize {
-        self.at
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let taken = self.bytes.get(self.at..self.at.checked_add(length)?)?;
-        self.at += length;
-        Some(taken)
-    }
-
-    pub fn number(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
-    }
-
-    fn long(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    /// A length and that many bytes.
-    pub fn block(&mut self) -> Option<&'a [u8]> {
-        let length = self.number()? as usize;
-        self.take(length)
-    }
-
-    pub fn name(&mut self) -> Option<&'a CStr> {
-        CStr::from_bytes_with_nul(self.block()?).ok()
-    }
-
-    pub fn entry(&mut self) -> Option<Entry<'a>> {
-        let flags_at = self.at;
-        let flags = Flags::of(*self.take(1)?.first()?);
-        let name = self.name()?;
-        let identity_at = self.at;
-        let identity = Identity {
-            size: self.long()?,
-            inode: self.long()?,
-            mtime_ns: self.long()? as i64,
-            ctime_ns: self.long()? as i64,
-            executable: flags.executable,
-        };
-        Some(Entry {
-            flags,
-            name,
-            identity,
-            flags_at,
-            identity_at,
-        })
-    }
-}
-
-/// Writes down a later look at a file.
-pub fn patch(watch: &mut [u8], flags_at: usize, identity_at: usize, flags: Flags, seen: &Identity) {
-    if let Some(byte) = watch.get_mut(flags_at) {
-        *byte = flags.byte();
-    }
-    let mut bytes = Vec::with_capacity(32);
-    put_identity(&mut bytes, seen);
-    if let Some(place) = watch.get_mut(identity_at..identity_at + bytes.len()) {
-        place.copy_from_slice(&bytes);
-    }
-}
-
-/// What of a snapshot is not needed to see that nothing changed.
-pub struct Rest<'a> {
-    digests: &'a [u8],
-    /// Stages that each watched file belongs to.
-    owners: Vec<&'a [u8]>,
-    /// The flow without its stages, as JSON.
-    pub frame: &'a [u8],
-    /// Each stage as JSON.
-    pub stages: Vec<&'a [u8]>,
-    /// Stages that read each one's outputs.
-    downstream: Vec<&'a [u8]>,
-}
-
-fn words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
-    bytes
-        .chunks_exact(4)
-        .filter_map(|word| Some(u32::from_le_bytes(word.try_into().ok()?)))
-}
-
-impl<'a> Rest<'a> {
-    pub fn decode(bytes: &'a [u8]) -> Option<Rest<'a>> {
-        let mut cursor = Cursor::new(bytes);
-        let count = cursor.number()? as usize;
-        let digests = cursor.take(count.checked_mul(32)?)?;
-        let owners = (0..count).map(|_| cursor.block());
-        let owners = owners.collect::<Option<Vec<_>>>()?;
-        let frame = cursor.block()?;
-        let count = cursor.number()? as usize;
-        let (mut stages, mut downstream) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            stages.push(cursor.block()?);
-            downstream.push(cursor.block()?);
-        }
-        Some(Rest {
-            digests,
-            owners,
-            frame,
-            stages,
-            downstream,
-        })
-    }
-
-    pub fn digest(&self, file: usize) -> Option<Digest> {
-        let start = file.checked_mul(32)?;
-        let bytes = self.digests.get(start..start.checked_add(32)?)?;
-        Some(Digest(bytes.try_into().ok()?))
-    }
-
-    pub fn owners(&self, file: usize) -> impl Iterator<Item = u32> + 'a {
-        words(self.owners.get(file).copied().unwrap_or_default())
-    }
-
-    pub fn downstream(&self, stage: u32) -> impl Iterator<Item = u32> + 'a {
-        words(
-            self.downstream
-                .get(stage as usize)
-                .copied()
-                .unwrap_or_default(),
-        )
-    }
+/// All that a snapshot holds.
+pub struct Whole<'a> {
+    pub head: Cow<'a, Head>,
+    pub files: Vec<Watched>,
+    /// Of each stage.
+    pub lines: Vec<Cow<'a, [u8]>>,
+    pub flow: Written<'a>,
 }
 
 /// The flow of a snapshot, as it is written down.
 pub struct Written<'a> {
-    pub frame: Vec<u8>,
+    pub frame: Cow<'a, [u8]>,
     /// Each stage as JSON, and which ones read its outputs.
-    pub stages: Vec<(std::borrow::Cow<'a, [u8]>, Vec<u32>)>,
+    pub stages: Vec<(Cow<'a, [u8]>, Vec<u32>)>,
 }
 
-/// The rest of a snapshot of these files, in the order in which [`encode_files`] left them.
-pub fn encode_rest(files: &[Watched], flow: &Written<'_>, out: &mut Vec<u8>) {
-    put_u32(out, files.len());
-    for file in files {
-        out.extend_from_slice(&file.digest.0);
+type Sections = [Vec<u8>; SECTIONS];
+
+impl Whole<'_> {
+    fn encode(mut self) -> Sections {
+        let (mut watch, mut digests, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        put_head(&self.head, &mut watch);
+        super::files::encode_files(&mut self.files, &mut watch);
+        let mut files_of = vec![Vec::new(); self.flow.stages.len()];
+        let mut every = Vec::new();
+        let mut begin = 0;
+        for (number, file) in (0u32..).zip(&self.files) {
+            digests.extend_from_slice(&file.digest.0);
+            put_u32(&mut owners, begin);
+            begin += file.owners.len();
+            for owner in &file.owners {
+                match files_of.get_mut(*owner as usize) {
+                    Some(files) => files.push(number),
+                    None => every.push(number),
+                }
+            }
+        }
+        put_u32(&mut owners, begin);
+        for owner in self.files.iter().flat_map(|file| &file.owners) {
+            owners.extend_from_slice(&owner.to_le_bytes());
+        }
+        let mut lines = Vec::new();
+        let (mut begins, mut records) = (Vec::new(), Vec::new());
+        let table = (self.flow.stages.len() + 1) * 8;
+        for (((stage, downstream), files), line) in
+            self.flow.stages.iter().zip(&files_of).zip(&self.lines)
+        {
+            put_u64(&mut begins, table + records.len());
+            put_block(&mut records, stage);
+            put_words(&mut records, downstream);
+            put_words(&mut records, files);
+            put_u64(&mut records, lines.len());
+            put_u64(&mut records, line.len());
+            lines.extend_from_slice(line);
+        }
+        put_u64(&mut begins, table + records.len());
+        begins.append(&mut records);
+        let mut frame = Vec::new();
+        put_block(&mut frame, &self.flow.frame);
+        put_words(&mut frame, &every);
+        [watch, lines, digests, owners, begins, frame]
     }
-    for file in files {
-        put_words(out, &file.owners);
+
+    /// Writes a whole snapshot or none. Losing it costs only time, so nothing is synced.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(self, path: &Path) -> std::io::Result<()> {
+        write(path, &self.encode())
     }
-    put_block(out, &flow.frame);
-    put_u32(out, flow.stages.len());
-    for (stage, downstream) in &flow.stages {
-        put_block(out, stage);
-        put_words(out, downstream);
-    }
+}
+
+/// The head, as the watch section begins with it.
+pub fn put_head(head: &Head, out: &mut Vec<u8>) {
+    // Text, numbers and maps with text as keys: this cannot fail; an empty head is read as damage.
+    put_block(out, &serde_json::to_vec(head).unwrap_or_default());
+}
+
+fn put_u64(out: &mut Vec<u8>, value: usize) {
+    out.extend_from_slice(&(value as u64).to_le_bytes());
 }
 
 fn put_block(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -338,80 +135,248 @@ fn put_words(out: &mut Vec<u8>, words: &[u32]) {
     }
 }
 
-/// The file, opened; sections are read when asked for.
-pub struct File {
-    file: std::fs::File,
-    sections: [(u64, [u8; 32]); SECTIONS],
+fn words(bytes: &[u8]) -> Vec<u32> {
+    let words = bytes.chunks_exact(4);
+    words
+        .filter_map(|word| Some(u32::from_le_bytes(word.try_into().ok()?)))
+        .collect()
 }
 
-#[derive(Debug, Clone, Copy)]
-pub enum Section {
-    Watch,
-    Lines,
-    Rest,
+/// What a snapshot says of one stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub json: Vec<u8>,
+    /// Stages that read its outputs.
+    pub downstream: Vec<u32>,
+    /// Files that belong to it.
+    pub files: Vec<u32>,
+    /// Where its line stands among the lines.
+    pub line: std::ops::Range<usize>,
+}
+
+/// The file, opened; parts of it are read when asked for.
+#[derive(Debug)]
+pub struct File {
+    file: std::fs::File,
+    lengths: [usize; SECTIONS],
+    /// Digests of the chunks of all sections.
+    checks: Vec<u8>,
+    /// Digest of all these: the snapshot's name.
+    pub name: Digest,
+    /// Chunks that were read and are whole.
+    known: Mutex<HashMap<(usize, usize), Arc<[u8]>>>,
+}
+
+fn chunks(length: usize) -> usize {
+    length.div_ceil(CHUNK)
 }
 
 impl File {
     /// Opens a snapshot; `None` if there is none or it is damaged.
     pub fn open(path: &Path) -> Option<File> {
-        use std::io::Read;
-        let mut file = std::fs::File::open(path).ok()?;
-        let mut head = [0u8; HEAD];
-        file.read_exact(&mut head).ok()?;
-        let (content, check) = head.split_at(HEAD - 32);
-        if blake3::hash(content).as_bytes() != check || !content.starts_with(MAGIC) {
+        let file = std::fs::File::open(path).ok()?;
+        let mut head = vec![0u8; HEAD];
+        file.read_exact_at(&mut head, 0).ok()?;
+        if !head.starts_with(MAGIC) {
             return None;
         }
-        let mut sections = [(0u64, [0u8; 32]); SECTIONS];
-        for (section, bytes) in sections.iter_mut().zip(content.get(8..)?.chunks_exact(40)) {
-            let (length, digest) = bytes.split_at(8);
-            *section = (
-                u64::from_le_bytes(length.try_into().ok()?),
-                digest.try_into().ok()?,
-            );
+        let mut lengths = [0; SECTIONS];
+        for (length, bytes) in lengths.iter_mut().zip(head.get(8..)?.chunks_exact(8)) {
+            *length = usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok()?;
         }
-        Some(File { file, sections })
+        let total = lengths
+            .iter()
+            .try_fold(0usize, |sum, length| sum.checked_add(*length))?;
+        let whole = usize::try_from(file.metadata().ok()?.len()).ok()?;
+        let count: usize = lengths.iter().map(|length| chunks(*length)).sum();
+        if whole != total.checked_add(HEAD + 32)?.checked_add(count * 32)? {
+            return None;
+        }
+        let mut checks = vec![0u8; count * 32 + 32];
+        file.read_exact_at(&mut checks, HEAD as u64).ok()?;
+        let check = checks.split_off(count * 32);
+        head.extend_from_slice(&checks);
+        let name = blake3::hash(&head);
+        (name.as_bytes() == check.as_slice()).then(|| File {
+            file,
+            lengths,
+            checks,
+            name: Digest(*name.as_bytes()),
+            known: Mutex::default(),
+        })
     }
 
+    pub fn length(&self, section: Section) -> usize {
+        self.lengths.get(section as usize).copied().unwrap_or(0)
+    }
+
+    /// Place of the section in the file, and number of its first chunk.
+    fn place(&self, section: Section) -> (usize, usize) {
+        let before = self.lengths.iter().take(section as usize);
+        let (mut place, mut first) = (HEAD + self.checks.len() + 32, 0);
+        for length in before {
+            place += length;
+            first += chunks(*length);
+        }
+        (place, first)
+    }
+
+    fn is_whole(&self, number: usize, bytes: &[u8]) -> bool {
+        let check = self.checks.get(number * 32..number * 32 + 32);
+        check == Some(blake3::hash(bytes).as_bytes())
+    }
+
+    /// A whole section; `None` if it is damaged.
     pub fn read(&self, section: Section) -> Option<Vec<u8>> {
-        use std::os::unix::fs::FileExt;
-        let number = section as usize;
-        let start: u64 = self
-            .sections
-            .iter()
-            .take(number)
-            .map(|(length, _)| length)
-            .sum();
-        let (length, digest) = self.sections.get(number)?;
-        if start.checked_add(*length)? > self.file.metadata().ok()?.len() {
+        let (place, first) = self.place(section);
+        let mut bytes = vec![0u8; self.length(section)];
+        self.file.read_exact_at(&mut bytes, place as u64).ok()?;
+        let mut numbered = (first..).zip(bytes.chunks(CHUNK));
+        let whole = numbered.all(|(number, chunk)| self.is_whole(number, chunk));
+        whole.then_some(bytes)
+    }
+
+    fn chunk(&self, section: Section, number: usize) -> Option<Arc<[u8]>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (section as usize, number);
+        if let Some(chunk) = known.get(&key) {
+            return Some(chunk.clone());
+        }
+        let (place, first) = self.place(section);
+        let begin = number.checked_mul(CHUNK)?;
+        let length = CHUNK.min(self.length(section).checked_sub(begin)?);
+        let mut bytes = vec![0u8; length];
+        let at = (place + begin) as u64;
+        self.file.read_exact_at(&mut bytes, at).ok()?;
+        if !self.is_whole(first + number, &bytes) {
             return None;
         }
-        let mut bytes = vec![0u8; usize::try_from(*length).ok()?];
-        self.file
-            .read_exact_at(&mut bytes, HEAD as u64 + start)
-            .ok()?;
-        (blake3::hash(&bytes).as_bytes() == digest).then_some(bytes)
+        let chunk: Arc<[u8]> = bytes.into();
+        known.insert(key, chunk.clone());
+        Some(chunk)
+    }
+
+    /// Part of a section.
+    fn part(&self, section: Section, begin: usize, length: usize) -> Option<Vec<u8>> {
+        let end = begin.checked_add(length)?;
+        if end > self.length(section) {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(length);
+        let mut at = begin;
+        while at < end {
+            let chunk = self.chunk(section, at / CHUNK)?;
+            let from = at % CHUNK;
+            let to = chunk.len().min(from + (end - at));
+            let piece = chunk.get(from..to).filter(|piece| !piece.is_empty())?;
+            bytes.extend_from_slice(piece);
+            at += piece.len();
+        }
+        Some(bytes)
+    }
+
+    pub fn file_count(&self) -> usize {
+        self.length(Section::Digests) / 32
+    }
+
+    /// Digest of a file's content.
+    pub fn digest(&self, file: u32) -> Option<Digest> {
+        let begin = (file as usize).checked_mul(32)?;
+        let bytes = self.part(Section::Digests, begin, 32)?;
+        Some(Digest(bytes.try_into().ok()?))
+    }
+
+    /// Stages that a file belongs to.
+    pub fn owners(&self, file: u32) -> Option<Vec<u32>> {
+        let table = self.part(Section::Owners, (file as usize).checked_mul(4)?, 8)?;
+        let [begin, end] = words(&table).try_into().ok()?;
+        let first = (self.file_count() + 1) * 4;
+        let begin = first.checked_add((begin as usize).checked_mul(4)?)?;
+        let end = first.checked_add((end as usize).checked_mul(4)?)?;
+        let bytes = self.part(Section::Owners, begin, end.checked_sub(begin)?)?;
+        Some(words(&bytes))
+    }
+
+    pub fn stage(&self, number: u32) -> Option<Record> {
+        let table = self.part(Section::Stages, (number as usize).checked_mul(8)?, 16)?;
+        let mut cursor = Cursor::new(&table);
+        let (begin, end) = (cursor.size()?, cursor.size()?);
+        let bytes = self.part(Section::Stages, begin, end.checked_sub(begin)?)?;
+        let mut cursor = Cursor::new(&bytes);
+        let json = cursor.block()?.to_vec();
+        let (downstream, files) = (words(cursor.block()?), words(cursor.block()?));
+        let (begin, length) = (cursor.size()?, cursor.size()?);
+        Some(Record {
+            json,
+            downstream,
+            files,
+            line: begin..begin.checked_add(length)?,
+        })
+    }
+
+    pub fn line(&self, record: &Record) -> Option<Vec<u8>> {
+        self.part(Section::Lines, record.line.start, record.line.len())
+    }
+
+    /// The flow without its stages, as JSON, and the files that belong to every stage.
+    pub fn frame(&self) -> Option<(Vec<u8>, Vec<u32>)> {
+        let bytes = self.read(Section::Frame)?;
+        let mut cursor = Cursor::new(&bytes);
+        Some((cursor.block()?.to_vec(), words(cursor.block()?)))
+    }
+
+    /// Writes the same snapshot with another watch section.
+    ///
+    /// # Errors
+    /// It cannot be written, or a part of it is damaged.
+    pub fn rewrite(&self, path: &Path, watch: Vec<u8>) -> std::io::Result<()> {
+        let read = |section| {
+            let damaged = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+            self.read(section).ok_or_else(damaged)
+        };
+        let sections = [
+            watch,
+            read(Section::Lines)?,
+            read(Section::Digests)?,
+            read(Section::Owners)?,
+            read(Section::Stages)?,
+            read(Section::Frame)?,
+        ];
+        write(path, &sections)
     }
 }
 
-/// Writes a whole snapshot or none. Losing it costs only time, so nothing is synced.
-pub fn write(path: &Path, watch: &[u8], lines: &[u8], rest: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
+fn write(path: &Path, sections: &Sections) -> std::io::Result<()> {
     let mut head = Vec::with_capacity(HEAD);
     head.extend_from_slice(MAGIC);
-    for section in [watch, lines, rest] {
-        head.extend_from_slice(&(section.len() as u64).to_le_bytes());
-        head.extend_from_slice(blake3::hash(section).as_bytes());
+    for section in sections {
+        put_u64(&mut head, section.len());
     }
-    let check = blake3::hash(&head);
-    head.extend_from_slice(check.as_bytes());
+    for chunk in sections.iter().flat_map(|section| section.chunks(CHUNK)) {
+        head.extend_from_slice(blake3::hash(chunk).as_bytes());
+    }
+    let name = blake3::hash(&head);
+    head.extend_from_slice(name.as_bytes());
+    let parts: Vec<&[u8]> = std::iter::once(&head)
+        .chain(sections)
+        .map(Vec::as_slice)
+        .collect();
+    replace(path, &parts)
+}
+
+/// Puts a file in another's place, whole or not at all.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn replace(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+    use std::io::Write;
     if let Some(folder) = path.parent() {
         crate::store::make_folder(folder)?;
     }
     let temporary = path.with_extension(std::process::id().to_string());
     let written = (|| {
         let mut file = std::fs::File::create(&temporary)?;
-        for part in [&head, watch, lines, rest] {
+        for part in parts {
             file.write_all(part)?;
         }
         crate::store::make_way(path)?;
@@ -421,4 +386,129 @@ pub fn write(path: &Path, watch: &[u8], lines: &[u8], rest: &[u8]) -> std::io::R
         let _ = std::fs::remove_file(&temporary);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::snapshot::files::{Flags, EVERY_STAGE};
+    use crate::exec::snapshot::{Program, Question};
+
+    fn head() -> Head {
+        Head {
+            program: Program {
+                size: 1,
+                inode: 2,
+                mtime_ns: 3,
+                ctime_ns: 4,
+            },
+            question: Question {
+                file: "flow.yaml".into(),
+                profiles: Vec::new(),
+                settings: Vec::new(),
+                words: Vec::new(),
+            },
+            stages: 2,
+            env: Default::default(),
+            tools: Default::default(),
+            globs: Default::default(),
+            folders: Vec::new(),
+        }
+    }
+
+    fn file(path: &str, digest: u8, owners: &[u32]) -> Watched {
+        Watched {
+            path: path.into(),
+            flags: Flags::of(4),
+            identity: Default::default(),
+            digest: Digest([digest; 32]),
+            owners: owners.to_vec(),
+        }
+    }
+
+    /// Two stages, one of them longer than a chunk.
+    fn write_one(path: &Path) -> Vec<u8> {
+        let long = vec![b'x'; CHUNK * 2 + 7];
+        let whole = Whole {
+            head: Cow::Owned(head()),
+            files: vec![
+                file("b", 2, &[1, 0]),
+                file("a", 1, &[EVERY_STAGE]),
+                file("c", 3, &[1]),
+            ],
+            lines: vec![b"one\n"[..].into(), b"other\n"[..].into()],
+            flow: Written {
+                frame: b"frame"[..].into(),
+                stages: vec![
+                    (long.clone().into(), vec![1]),
+                    (b"short"[..].into(), Vec::new()),
+                ],
+            },
+        };
+        whole.write(path).expect("a snapshot");
+        long
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("snapshot");
+        let long = write_one(&path);
+        let file = File::open(&path).expect("a snapshot");
+        assert_eq!(file.file_count(), 3);
+        // By path: a, b, c.
+        let digests = [0, 1, 2].map(|number| file.digest(number));
+        assert_eq!(digests, [1, 2, 3].map(|byte| Some(Digest([byte; 32]))));
+        assert_eq!(file.owners(0), Some(vec![EVERY_STAGE]));
+        assert_eq!(file.owners(1), Some(vec![1, 0]));
+        assert_eq!(file.owners(3), None);
+        let [one, two] = [0, 1].map(|number| file.stage(number).expect("a stage"));
+        assert_eq!(
+            (one.json, one.downstream, one.files),
+            (long, vec![1], vec![1])
+        );
+        assert_eq!(
+            (two.json.as_slice(), &two.files),
+            (&b"short"[..], &vec![1, 2])
+        );
+        assert_eq!(file.line(&two).as_deref(), Some(&b"other\n"[..]));
+        assert_eq!(file.stage(2), None);
+        assert_eq!(file.frame(), Some((b"frame".to_vec(), vec![0])));
+    }
+
+    /// Wherever a byte is spoilt, what is read is right or nothing.
+    #[test]
+    fn a_spoilt_byte_is_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("snapshot");
+        write_one(&path);
+        let good = std::fs::read(&path).expect("bytes");
+        let read = |path: &Path| -> Option<[Option<Vec<u8>>; 6]> {
+            let file = File::open(path)?;
+            let sections = [
+                Section::Watch,
+                Section::Lines,
+                Section::Digests,
+                Section::Owners,
+                Section::Stages,
+                Section::Frame,
+            ];
+            Some(sections.map(|section| file.read(section)))
+        };
+        let all = read(&path).expect("whole");
+        for at in (0..good.len()).step_by(61) {
+            let mut bad = good.clone();
+            bad[at] ^= 0x20;
+            std::fs::write(&path, &bad).expect("spoilt");
+            if let Some(sections) = read(&path) {
+                let missing = sections.iter().filter(|section| section.is_none()).count();
+                assert_eq!(missing, 1, "byte {at}");
+                let same = sections.iter().zip(&all);
+                let same = same.filter(|(read, good)| read.is_some() && read == good);
+                assert_eq!(same.count(), 5, "byte {at}");
+            }
+        }
+        std::fs::write(&path, &good[..good.len() - 1]).expect("cut");
+        assert!(File::open(&path).is_none());
+    }
 }

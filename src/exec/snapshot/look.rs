@@ -11,12 +11,14 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use crate::flow::SourceKind;
 use crate::key::ActionKey;
 use crate::store::{
-    decode_path, encode_path, folder_content, hash_file, now_ns, Identity, Links, Sighting,
+    decode_path, encode_path, folder_content, hash_file, now_ns, Digest, Identity, Links, Sighting,
     StatCache,
 };
 
 use super::super::{sources, tools};
-use super::format::{self, Cursor, Flags, Section, EVERY_STAGE};
+use super::files::{patch, Cursor, Flags, Watched, EVERY_STAGE};
+use super::format::{self, Section};
+use super::later::{Kept, Later};
 use super::part::Changed;
 use super::{Head, Program, Question, Seen};
 
@@ -34,12 +36,13 @@ pub enum Looked {
 pub struct Clean {
     pub stages: usize,
     file: format::File,
+    later: Later,
 }
 
 impl Clean {
     /// What journal and `--json` say of the stages, a JSON line each; `None` if that part is damaged.
     pub fn lines(&self) -> Option<Vec<u8>> {
-        self.file.read(Section::Lines)
+        lines_but(&self.file, &self.later, &BTreeSet::new())
     }
 
     /// Names of the stages, in their order; `None` if that part is damaged.
@@ -48,9 +51,37 @@ impl Clean {
         let lines = lines.split(|byte| *byte == b'\n');
         lines
             .filter(|line| !line.is_empty())
-            .map(|line| Some(serde_json::from_slice::<Line>(line).ok()?.stage))
+            .map(|line| match plain_name(line) {
+                Some(name) => Some(name.to_string()),
+                None => Some(serde_json::from_slice::<Line>(line).ok()?.stage),
+            })
             .collect()
     }
+}
+
+/// The lines of all stages but some.
+pub(super) fn lines_but(
+    file: &format::File,
+    later: &Later,
+    out: &BTreeSet<u32>,
+) -> Option<Vec<u8>> {
+    let lines = file.read(Section::Lines)?;
+    if later.lines.is_empty() && out.is_empty() {
+        return Some(lines);
+    }
+    let mut whole = Vec::with_capacity(lines.len());
+    let mut at = 0;
+    let others: BTreeSet<u32> = later.lines.keys().chain(out).copied().collect();
+    for number in others {
+        let line = file.stage(number)?.line;
+        whole.extend_from_slice(lines.get(at..line.start)?);
+        at = line.end;
+        if !out.contains(&number) {
+            whole.extend_from_slice(later.lines.get(&number)?.as_bytes());
+        }
+    }
+    whole.extend_from_slice(lines.get(at..)?);
+    Some(whole)
 }
 
 /// What a stage's line is read for.
@@ -58,6 +89,14 @@ impl Clean {
 pub(super) struct Line {
     pub stage: String,
     pub key: ActionKey,
+}
+
+/// The name in a line that begins as they all do, if nothing in it is escaped.
+fn plain_name(line: &[u8]) -> Option<&str> {
+    let rest = line.strip_prefix(br#"{"event":"stage-finished","stage":""#)?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    let name = std::str::from_utf8(rest.get(..end)?).ok()?;
+    (!name.contains('\\')).then_some(name)
 }
 
 /// Looks at everything that the answer to this question depends on. `base` is the flow file's folder, `root` the cache. With
@@ -69,79 +108,71 @@ pub fn look(base: &Path, root: &Path, question: &Question, refresh: bool) -> Loo
 fn try_look(base: &Path, root: &Path, question: &Question, refresh: bool) -> Option<Looked> {
     let path = question.path(root);
     let file = format::File::open(&path)?;
+    let mut later = Later::read(&path, &file);
     let mut watch = file.read(Section::Watch)?;
     let mut cursor = Cursor::new(&watch);
-    let mut head: Head = serde_json::from_slice(cursor.block()?).ok()?;
+    let head_bytes = cursor.block()?;
+    let mut head: Head = match &later.head {
+        Some(head) => head.clone(),
+        None => serde_json::from_slice(head_bytes).ok()?,
+    };
     let head_end = cursor.at();
     if !surroundings(base, &head, question) {
         return None;
     }
-    let suspects = stat_all(base, &mut cursor)?;
+    let suspects = stat_all(base, &mut cursor, &later)?;
     let mut fresh = Vec::new();
     let mut changed = BTreeSet::new();
-    let mut rest_bytes = Vec::new();
-    if !suspects.is_empty() {
-        rest_bytes = file.read(Section::Rest)?;
-        let rest = format::Rest::decode(&rest_bytes)?;
-        for suspect in suspects {
-            match read_again(base, &suspect, rest.digest(suspect.number)?) {
-                Some(seen) => fresh.extend(seen.trusted().then_some((suspect, seen))),
-                None => changed.extend(rest.owners(suspect.number)),
-            }
+    for suspect in suspects {
+        let (digest, owners) = suspect.known(&file, &later)?;
+        match read_again(base, &suspect, digest) {
+            Some(seen) => fresh.extend(seen.trusted().then_some((suspect, seen, owners))),
+            None => changed.extend(owners),
         }
     }
     let folders_fresh = folders(base, root, &mut head, &mut changed);
+    if changed.contains(&EVERY_STAGE) {
+        return None;
+    }
+    if folders_fresh {
+        later.head = Some(head.clone());
+    }
     // What was read again need not be read next time.
-    for (suspect, seen) in &fresh {
-        let flags = Flags {
-            executable: seen.identity.executable,
-            trusted: true,
-            ..suspect.flags
-        };
-        format::patch(
-            &mut watch,
-            suspect.flags_at,
-            suspect.identity_at,
-            flags,
-            &seen.identity,
-        );
+    let any = !fresh.is_empty() || folders_fresh;
+    let many = changed.is_empty() && fresh.len() > MANY;
+    for (suspect, seen, owners) in fresh {
+        suspect.note(&seen, owners, &mut later, many.then_some(&mut watch));
     }
     if !changed.is_empty() {
-        if changed.contains(&EVERY_STAGE) {
-            return None;
+        let stages = changed;
+        return Some(Looked::Changed(Box::new(Changed::new(
+            base, file, later, head, watch, head_end, stages,
+        )?)));
+    }
+    if refresh && any {
+        let kept = match many {
+            true => file.rewrite(&path, watch).and_then(|()| {
+                let file = format::File::open(&path);
+                let damaged = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+                later.rename(&file.ok_or_else(damaged)?);
+                later.write(&path)
+            }),
+            false => later.write(&path),
+        };
+        if let Err(error) = kept {
+            tracing::debug!("snapshot: {error}");
         }
-        if rest_bytes.is_empty() {
-            rest_bytes = file.read(Section::Rest)?;
-        }
-        let files = watch.split_off(head_end);
-        let lines = file.read(Section::Lines)?;
-        return Some(Looked::Changed(Box::new(Changed {
-            base: base.to_path_buf(),
-            head,
-            files,
-            lines,
-            rest: rest_bytes,
-            stages: changed,
-        })));
     }
     let stages = head.stages;
-    if refresh && (!fresh.is_empty() || folders_fresh) {
-        rewrite(&path, &file, &head, watch.get(head_end..)?);
-    }
-    Some(Looked::Clean(Clean { stages, file }))
+    Some(Looked::Clean(Clean {
+        stages,
+        file,
+        later,
+    }))
 }
 
-fn rewrite(path: &Path, file: &format::File, head: &Head, files: &[u8]) {
-    let (Some(lines), Some(rest)) = (file.read(Section::Lines), file.read(Section::Rest)) else {
-        return;
-    };
-    let mut watch = Vec::with_capacity(files.len() + 1024);
-    super::record::put_head(head, &mut watch);
-    watch.extend_from_slice(files);
-    if let Err(error) = format::write(path, &watch, &lines, &rest) {
-        tracing::debug!("snapshot: {error}");
-    }
-}
+/// With more files than this the snapshot itself is written anew.
+const MANY: usize = 64;
 
 /// Program, question, variables, tools and patterns.
 fn surroundings(base: &Path, head: &Head, question: &Question) -> bool {
@@ -172,18 +203,85 @@ fn tools_found(tools: &BTreeMap<String, String>) -> bool {
 
 /// A file whose identity does not tell that it is the same.
 struct Suspect {
-    number: usize,
+    place: Place,
     path: PathBuf,
     flags: Flags,
-    flags_at: usize,
-    identity_at: usize,
+}
+
+/// Where it stands.
+enum Place {
+    /// In the watch section.
+    Snapshot {
+        number: u32,
+        flags_at: usize,
+        identity_at: usize,
+    },
+    /// Among what was noted later about a file of the snapshot.
+    Instead(u32),
+    Added,
+}
+
+impl Suspect {
+    /// The content that it had, and the stages that it belongs to.
+    fn known(&self, file: &format::File, later: &Later) -> Option<(Digest, Vec<u32>)> {
+        let kept = match &self.place {
+            Place::Snapshot { number, .. } => {
+                return Some((file.digest(*number)?, file.owners(*number)?))
+            }
+            Place::Instead(number) => later.files.get(number)?.as_ref()?,
+            Place::Added => later.get_added(&self.path, self.flags.follow)?,
+        };
+        Some((kept.digest, kept.owners.clone()))
+    }
+
+    /// Notes a later look at the same content: in the watch section if there is one, else beside the snapshot.
+    fn note(
+        &self,
+        seen: &Sighting,
+        owners: Vec<u32>,
+        later: &mut Later,
+        watch: Option<&mut Vec<u8>>,
+    ) {
+        let flags = Flags {
+            executable: seen.identity.executable,
+            trusted: true,
+            ..self.flags
+        };
+        let kept = match (&self.place, watch) {
+            (
+                Place::Snapshot {
+                    flags_at,
+                    identity_at,
+                    ..
+                },
+                Some(watch),
+            ) => return patch(watch, *flags_at, *identity_at, flags, &seen.identity),
+            (Place::Snapshot { number, .. }, None) => {
+                let watched = Watched {
+                    path: self.path.clone(),
+                    flags,
+                    identity: seen.identity,
+                    digest: seen.digest,
+                    owners,
+                };
+                later.files.insert(*number, Some(Kept::of(&watched)));
+                return;
+            }
+            (Place::Instead(number), _) => later.files.get_mut(number).and_then(Option::as_mut),
+            (Place::Added, _) => later.added_mut(&self.path, self.flags.follow),
+        };
+        if let Some(kept) = kept {
+            kept.saw(flags, &seen.identity);
+        }
+    }
 }
 
 /// Asks the file system about every file. `None` if the section ends too early.
-fn stat_all(base: &Path, cursor: &mut Cursor<'_>) -> Option<Vec<Suspect>> {
+fn stat_all(base: &Path, cursor: &mut Cursor<'_>, later: &Later) -> Option<Vec<Suspect>> {
     let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let open = rustix::fs::open(base, directory, Mode::empty()).ok()?;
     let mut suspects = Vec::new();
+    let mut instead = later.files.iter().peekable();
     let mut number = 0;
     for _ in 0..cursor.number()? {
         let folder = cursor.name()?;
@@ -193,19 +291,44 @@ fn stat_all(base: &Path, cursor: &mut Cursor<'_>) -> Option<Vec<Suspect>> {
         let at = rustix::fs::openat(&open, name, directory, Mode::empty()).ok();
         for _ in 0..count {
             let entry = cursor.entry()?;
-            let now = at
-                .as_ref()
-                .and_then(|at| identity(at, entry.name, entry.flags.follow));
-            if !entry.flags.trusted || now != Some(entry.identity) {
-                suspects.push(Suspect {
-                    number,
-                    path: path_of(folder).join(path_of(entry.name)),
-                    flags: entry.flags,
-                    flags_at: entry.flags_at,
-                    identity_at: entry.identity_at,
-                });
+            let mut place = Place::Snapshot {
+                number,
+                flags_at: entry.flags_at,
+                identity_at: entry.identity_at,
+            };
+            let (mut flags, mut identity) = (entry.flags, entry.identity);
+            let mut needed = true;
+            if let Some((_, kept)) = instead.next_if(|(other, _)| **other == number) {
+                place = Place::Instead(number);
+                match kept {
+                    Some(kept) => (flags, identity) = (kept.flags(), kept.identity()),
+                    None => needed = false,
+                }
             }
             number += 1;
+            if !needed {
+                continue;
+            }
+            let now = at
+                .as_ref()
+                .and_then(|at| identity_of(at, entry.name, flags.follow));
+            if !flags.trusted || now != Some(identity) {
+                suspects.push(Suspect {
+                    place,
+                    path: path_of(folder).join(path_of(entry.name)),
+                    flags,
+                });
+            }
+        }
+    }
+    for (path, kept) in later.added() {
+        let now = identity_of(&open, path.as_path(), kept.flags().follow);
+        if !kept.flags().trusted || now != Some(kept.identity()) {
+            suspects.push(Suspect {
+                place: Place::Added,
+                path,
+                flags: kept.flags(),
+            });
         }
     }
     Some(suspects)
@@ -215,7 +338,7 @@ fn path_of(name: &CStr) -> &Path {
     Path::new(OsStr::from_bytes(name.to_bytes()))
 }
 
-fn identity(folder: impl AsFd, name: &CStr, follow: bool) -> Option<Identity> {
+fn identity_of(folder: impl AsFd, name: impl rustix::path::Arg, follow: bool) -> Option<Identity> {
     let flags = if follow {
         AtFlags::empty()
     } else {
@@ -226,7 +349,7 @@ fn identity(folder: impl AsFd, name: &CStr, follow: bool) -> Option<Identity> {
 }
 
 /// Reads a file again; `None` if its content is another.
-fn read_again(base: &Path, suspect: &Suspect, digest: crate::store::Digest) -> Option<Sighting> {
+fn read_again(base: &Path, suspect: &Suspect, digest: Digest) -> Option<Sighting> {
     let path = base.join(&suspect.path);
     let found = if suspect.flags.follow {
         path.metadata()

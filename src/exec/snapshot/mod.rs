@@ -5,7 +5,9 @@
 //! stage fresh. Files are compared by identity under the rule of the stat cache, and read again where identity does not
 //! tell. Anything else than "all the same" goes the long way, over the flow file. Snapshots lie in `cache/clean/` and may be lost.
 
+mod files;
 mod format;
+mod later;
 mod look;
 mod part;
 mod record;

@@ -1,7 +1,7 @@
 //! A snapshot of a run that left every stage fresh.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,9 @@ use crate::store::{
 
 use super::super::plan::{Resolved, StagedFrom};
 use super::super::Project;
-use super::format::{self, Flags, Watched, Written, EVERY_STAGE};
+use super::files::{Flags, Watched, EVERY_STAGE};
+use super::format::Whole;
+use super::later::{Kept, Later};
 use super::part::{write_flow, Previous};
 use super::{Folder, Head, Program, Question, Seen, KEPT};
 
@@ -27,25 +29,41 @@ pub struct Settled<'a> {
 
 /// Keeps what the run saw. Nothing depends on it, so whatever goes wrong is told to nobody but the log.
 pub fn record(project: &Project, state: &State, question: &Question, stages: &[Settled<'_>]) {
-    let sections = Builder::new(project).whole(state, question, stages);
-    keep(project, question, sections);
+    let path = question.path(project.store.root());
+    let whole = Builder::new(project).whole(state, question, stages);
+    let written = whole
+        .ok_or_else(changed_meanwhile)
+        .and_then(|whole| write_whole(whole, &path));
+    keep(&path, written);
 }
 
 /// The same after a run of a part of the flow: the rest is as it was before.
 pub fn record_part(project: &Project, state: &State, before: &Previous, stages: &[Settled<'_>]) {
-    let sections = Builder::new(project).part(state, before, stages);
-    keep(project, &before.head.question, sections);
+    let path = before.head.question.path(project.store.root());
+    let noted = Builder::new(project).part(state, before, stages);
+    let written = noted.ok_or_else(changed_meanwhile).and_then(|noted| {
+        match noted.later.is_long(before.head.stages) {
+            true => write_whole(noted.whole().ok_or_else(changed_meanwhile)?, &path),
+            false => noted.later.write(&path),
+        }
+    });
+    keep(&path, written);
 }
 
-fn keep(project: &Project, question: &Question, sections: Option<Sections>) {
-    let path = question.path(project.store.root());
-    let written = match sections {
-        Some((watch, lines, rest)) => format::write(&path, &watch, &lines, &rest),
-        None => Err(std::io::Error::other("something changed meanwhile")),
-    };
+fn write_whole(whole: Whole<'_>, path: &Path) -> std::io::Result<()> {
+    whole.write(path)?;
+    Later::forget(path);
+    Ok(())
+}
+
+fn changed_meanwhile() -> std::io::Error {
+    std::io::Error::other("something changed meanwhile")
+}
+
+fn keep(path: &Path, written: std::io::Result<()>) {
     if let Err(error) = written {
         tracing::debug!("snapshot: {error}");
-        let _ = std::fs::remove_file(&path);
+        Later::remove(path);
     }
     drop_old(path.parent().unwrap_or(Path::new("")));
 }
@@ -55,20 +73,13 @@ fn drop_old(folder: &Path) {
         .into_iter()
         .flatten()
         .flatten()
+        .filter(|entry| !Later::is_one(&entry.path()))
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     found.sort();
     for (_, path) in found.iter().rev().skip(KEPT) {
-        let _ = std::fs::remove_file(path);
+        Later::remove(path);
     }
-}
-
-/// The head, as the watch section begins with it.
-pub fn put_head(head: &Head, out: &mut Vec<u8>) {
-    // Text, numbers and maps with text as keys: this cannot fail; an empty head is read as damage.
-    let text = serde_json::to_vec(head).unwrap_or_default();
-    out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
-    out.extend_from_slice(&text);
 }
 
 struct Builder<'a> {
@@ -78,7 +89,29 @@ struct Builder<'a> {
     globs: BTreeMap<String, Vec<String>>,
 }
 
-type Sections = (Vec<u8>, Vec<u8>, Vec<u8>);
+/// What is to be noted beside a snapshot after a run of a part.
+struct Noted<'a> {
+    before: &'a Previous,
+    later: Later,
+}
+
+impl<'a> Noted<'a> {
+    /// Snapshot and notes as one.
+    fn whole(self) -> Option<Whole<'a>> {
+        let before = self.before;
+        let head = self
+            .later
+            .head
+            .clone()
+            .unwrap_or_else(|| before.head.clone());
+        Some(Whole {
+            head: Cow::Owned(head),
+            files: before.all_files(&self.later)?,
+            lines: before.all_lines(&self.later)?,
+            flow: before.flow()?,
+        })
+    }
+}
 
 impl<'a> Builder<'a> {
     fn new(project: &'a Project) -> Builder<'a> {
@@ -95,12 +128,12 @@ impl<'a> Builder<'a> {
         state: &State,
         question: &Question,
         stages: &[Settled<'_>],
-    ) -> Option<Sections> {
+    ) -> Option<Whole<'static>> {
         let project = self.project;
-        let mut lines = Vec::with_capacity(stages.len() * 150);
+        let mut lines = Vec::with_capacity(stages.len());
         for (number, stage) in stages.iter().enumerate() {
             self.stage(u32::try_from(number).ok()?, stage)?;
-            self.line(stage, &mut lines)?;
+            lines.push(self.line(stage)?.into_bytes().into());
         }
         let flow = project.dir.join(&question.file);
         let kind = Identity::of(&flow.metadata().ok()?).kind();
@@ -128,50 +161,60 @@ impl<'a> Builder<'a> {
         };
         let order: Vec<StageId> = stages.iter().map(|stage| stage.id).collect();
         let written = write_flow(project, &order)?;
-        let mut files: Vec<Watched> = self.files.into_values().collect();
-        let (mut watch, mut rest) = (Vec::new(), Vec::new());
-        put_head(&head, &mut watch);
-        format::encode_files(&mut files, &mut watch);
-        format::encode_rest(&files, &written, &mut rest);
-        Some((watch, lines, rest))
+        Some(Whole {
+            head: Cow::Owned(head),
+            files: self.files.into_values().collect(),
+            lines,
+            flow: written,
+        })
     }
 
-    fn part(
+    fn part<'p>(
         mut self,
         state: &State,
-        before: &Previous,
+        before: &'p Previous,
         stages: &[Settled<'_>],
-    ) -> Option<Sections> {
-        let mut lines: Vec<Cow<'_, [u8]>> = before
-            .lines
-            .split_inclusive(|byte| *byte == b'\n')
-            .map(Cow::Borrowed)
-            .collect();
+    ) -> Option<Noted<'p>> {
+        let mut later = before.later.clone();
         let mut redone = HashSet::new();
+        let mut owned = BTreeSet::new();
         for stage in stages {
             let number = *before.numbers.get(stage.id.0)?;
             redone.insert(number);
+            owned.extend(before.file.stage(number)?.files);
             self.stage(number, stage)?;
-            let mut line = Vec::new();
-            self.line(stage, &mut line)?;
-            *lines.get_mut(number as usize)? = Cow::Owned(line);
+            later.lines.insert(number, self.line(stage)?);
         }
         self.state(state)?;
-        let rest = format::Rest::decode(&before.rest)?;
-        // In their order, so that little is left to sort.
-        let mut files = Vec::with_capacity(before.head.stages * 4);
-        for mut file in before.files(&rest)? {
+        later.disown(&redone);
+        // A file of the snapshot is noted under its number, if these stages had it; another stage's may stand twice.
+        owned.extend(&before.every);
+        for number in &owned {
+            let mut file = match later.files.get(number) {
+                Some(Some(kept)) => kept.watched(before.original(*number)?.path),
+                Some(None) => before.original(*number)?.of_none(),
+                None => before.original(*number)?,
+            };
+            let key = (file.path.clone().into_os_string(), file.flags.follow);
             let every = file.owners.contains(&EVERY_STAGE);
             file.owners.retain(|owner| !redone.contains(owner));
-            let key = (file.path.clone().into_os_string(), file.flags.follow);
-            match self.files.get_mut(&key) {
-                Some(now) if !every => now.owners.extend(file.owners),
-                Some(_) => {}
-                None if !file.owners.is_empty() => files.push(file),
-                None => {}
-            }
+            let now = match self.files.remove(&key) {
+                Some(mut now) => {
+                    now.own(&file.owners);
+                    Some(now)
+                }
+                None if every => continue,
+                None => Some(file),
+            };
+            let kept = now.filter(|file| !file.owners.is_empty());
+            later.files.insert(*number, kept.as_ref().map(Kept::of));
         }
-        files.extend(self.files.into_values());
+        for file in self.files.values_mut() {
+            if let Some(known) = later.get_added(&file.path, file.flags.follow) {
+                file.own(&known.owners);
+            }
+            later.add(file);
+        }
         let mut head = before.head.clone();
         for mut folder in std::mem::take(&mut head.folders) {
             folder.owners.retain(|owner| !redone.contains(owner));
@@ -181,26 +224,13 @@ impl<'a> Builder<'a> {
         }
         head.folders.append(&mut self.folders);
         head.globs.append(&mut self.globs);
-        let written = Written {
-            frame: rest.frame.to_vec(),
-            stages: rest
-                .stages
-                .iter()
-                .zip(0..)
-                .map(|(stage, number)| {
-                    let downstream = rest.downstream(number).collect();
-                    (Cow::Borrowed(*stage), downstream)
-                })
-                .collect(),
-        };
-        let (mut watch, mut out) = (Vec::new(), Vec::new());
-        put_head(&head, &mut watch);
-        format::encode_files(&mut files, &mut watch);
-        format::encode_rest(&files, &written, &mut out);
-        Some((watch, lines.concat(), out))
+        if head != before.head {
+            later.head = Some(head);
+        }
+        Some(Noted { before, later })
     }
 
-    fn line(&self, settled: &Settled<'_>, out: &mut Vec<u8>) -> Option<()> {
+    fn line(&self, settled: &Settled<'_>) -> Option<String> {
         let event = Event::StageFinished {
             stage: self.project.flow.stage(settled.id).name.clone(),
             outcome: Outcome::Cached,
@@ -210,9 +240,9 @@ impl<'a> Builder<'a> {
             hint: None,
             failure: None,
         };
-        serde_json::to_writer(&mut *out, &event).ok()?;
-        out.push(b'\n');
-        Some(())
+        let mut line = serde_json::to_string(&event).ok()?;
+        line.push('\n');
+        Some(line)
     }
 
     fn state(&mut self, state: &State) -> Option<()> {

@@ -2,7 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
     recvmsg, sendmsg, socketpair, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage,
@@ -23,7 +23,7 @@ pub fn pair() -> std::io::Result<(OwnedFd, OwnedFd)> {
 
 /// # Errors
 /// The other end is gone.
-pub fn send(socket: &OwnedFd, files: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+pub fn send(socket: impl AsFd, files: &[BorrowedFd<'_>]) -> std::io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut rights = SendAncillaryBuffer::new(&mut space);
     if !files.is_empty() && !rights.push(SendAncillaryMessage::ScmRights(files)) {
@@ -42,7 +42,7 @@ pub fn send(socket: &OwnedFd, files: &[BorrowedFd<'_>]) -> std::io::Result<()> {
 ///
 /// # Errors
 /// The other end is gone.
-pub fn receive(socket: &OwnedFd) -> std::io::Result<Vec<OwnedFd>> {
+pub fn receive(socket: impl AsFd) -> std::io::Result<Vec<OwnedFd>> {
     let mut byte = [0u8];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut rights = RecvAncillaryBuffer::new(&mut space);

@@ -1,18 +1,22 @@
-//! A stage's guard: starts its process, judges its system calls, stops it on demand, leaves nothing of it behind.
+//! A guard: starts a stage's process, judges its system calls, stops it on demand, leaves nothing of it behind; then the next
+//! stage's.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::resource::{getrusage, UsageWho};
 use nix::sys::signal::{kill, Signal};
 use nix::sys::signalfd::SignalFd;
-use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
+use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use super::super::sandbox::{Judge, Roots, Watch};
+use super::fds::receive;
 use super::launch::{launch, Launched};
 use super::order::Order;
 use super::processes::{descendants, kill_all, kill_running};
@@ -29,41 +33,82 @@ struct Guard {
     killing: bool,
 }
 
-/// Does the whole work of a guard. `files` are the socket to nanoflow and the stage's outputs.
-pub fn main(files: [OwnedFd; 3], roots: &Roots) {
-    // A stage has its own session and its own reaper: what it leaves behind comes to its guard.
+/// Does the whole work of a guard: one stage after the other, until nanoflow closes the socket.
+pub fn main(control: OwnedFd, roots: &Roots, keeper: Pid) {
+    // Stages have a session and a reaper that are not nanoflow's: what one leaves behind comes to its guard.
     let _ = nix::unistd::setsid();
     let _ = nix::sys::prctl::set_child_subreaper(true);
-    let [control, stdout, stderr] = files;
     let mut control = UnixStream::from(control);
-    let Ok(order) = Order::read(&mut control) else {
-        return;
-    };
-    let started = child_signals().and_then(|signals| {
-        let launched = launch(&order, [stdout, stderr], roots)?;
-        Ok((signals, launched))
-    });
-    let ended = match started {
-        Ok((signals, launched)) => {
-            let mut guard = Guard {
-                control,
-                ended: Ended::default(),
-                stage: launched.pid,
-                over: false,
-                killing: false,
-            };
-            guard.watch_over(&signals, launched, &order, roots);
-            control = guard.control;
-            guard.ended
+    let Ok(signals) = child_signals() else { return };
+    while let Some(outputs) = next_stage(&control, keeper) {
+        let Ok(order) = Order::read(&mut control) else {
+            return;
+        };
+        let before = cpu_seconds();
+        let ended = match launch(&order, outputs, roots) {
+            Ok(launched) => {
+                let mut guard = Guard {
+                    control,
+                    ended: Ended::default(),
+                    stage: launched.pid,
+                    over: false,
+                    killing: false,
+                };
+                guard.watch_over(&signals, launched, &order, roots);
+                control = guard.control;
+                guard.ended
+            }
+            Err(error) => Ended {
+                start_error: Some(error.to_string()),
+                ..Ended::default()
+            },
+        };
+        let ended = Ended {
+            cpu_seconds: cpu_seconds() - before,
+            ..ended
+        };
+        // Without its keeper nobody would end what it leaves when it is killed: it takes no further stage.
+        let alone = nix::unistd::getppid() != keeper;
+        if alone {
+            let _ = control.shutdown(std::net::Shutdown::Read);
         }
-        Err(error) => Ended {
-            start_error: Some(error.to_string()),
-            ..Ended::default()
-        },
-    };
-    if let Ok(line) = serde_json::to_string(&ended) {
-        let _ = writeln!(control, "{line}");
+        if let Ok(line) = serde_json::to_string(&ended) {
+            let _ = control.write_all(format!("{line}\n").as_bytes());
+        }
+        if alone {
+            return;
+        }
     }
+}
+
+/// Waits for a stage; gives its outputs. `None` when there will be none: nanoflow or the keeper has ended.
+fn next_stage(control: &UnixStream, keeper: Pid) -> Option<[OwnedFd; 2]> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).ok()?;
+    if nix::unistd::getppid() != keeper {
+        return None;
+    }
+    loop {
+        match receive(control) {
+            Ok(files) => {
+                // An order to stop what has just ended brings no files.
+                if let Ok(outputs) = files.try_into() {
+                    nix::sys::prctl::set_pdeathsig(None).ok()?;
+                    return Some(outputs);
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Of all processes that have ended and were waited for.
+fn cpu_seconds() -> f64 {
+    let seconds =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0.0, |usage| {
+        seconds(usage.user_time()) + seconds(usage.system_time())
+    })
 }
 
 impl Guard {
@@ -121,7 +166,6 @@ impl Guard {
             self.ended.start_error = Some(failure);
         }
         self.ended.reached = watch.map(Watch::into_reached).unwrap_or_default();
-        self.measure();
     }
 
     /// Reads an order: `t` asks the stage to stop, `k` kills all of it; the end of nanoflow is the end of the stage.
@@ -144,33 +188,48 @@ impl Guard {
 
     fn reap(&mut self) {
         loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) if pid == self.stage => {
-                    self.ended.code = Some(code);
-                    self.over = true;
+            match wait_for_any() {
+                Ok((pid, status, peak)) => {
+                    self.ended.peak_memory_bytes = self.ended.peak_memory_bytes.max(peak);
+                    match WaitStatus::from_raw(pid, status) {
+                        Ok(WaitStatus::Exited(pid, code)) if pid == self.stage => {
+                            self.ended.code = Some(code);
+                            self.over = true;
+                        }
+                        Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.stage => {
+                            self.ended.signal = Some(signal as i32);
+                            self.over = true;
+                        }
+                        _ => {}
+                    }
                 }
-                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.stage => {
-                    self.ended.signal = Some(signal as i32);
-                    self.over = true;
-                }
-                Ok(WaitStatus::StillAlive) => return,
-                Err(nix::errno::Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return,
+                Err(Errno::EINTR) => {}
                 Err(_) => {
                     // Nothing is left to wait for.
                     self.over = true;
                     return;
                 }
-                Ok(_) => {}
             }
         }
     }
+}
 
-    fn measure(&mut self) {
-        if let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) {
-            let seconds =
-                |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-            self.ended.cpu_seconds = seconds(usage.user_time()) + seconds(usage.system_time());
-            self.ended.peak_memory_bytes = u64::try_from(usage.max_rss()).unwrap_or(0) * 1024;
+/// Reaps a process that has ended: which one, how it ended, and the memory in bytes of it or the largest below it, whichever is
+/// more. `EAGAIN` if none has ended.
+fn wait_for_any() -> nix::Result<(Pid, i32, u64)> {
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both places live through the call; all bytes zero are a good `rusage` if the kernel writes none.
+    let (pid, usage) = unsafe {
+        let pid = libc::wait4(-1, &mut status, libc::WNOHANG, usage.as_mut_ptr());
+        (pid, usage.assume_init())
+    };
+    match Errno::result(pid)? {
+        0 => Err(Errno::EAGAIN),
+        pid => {
+            let kilobytes = u64::try_from(usage.ru_maxrss).unwrap_or(0);
+            Ok((Pid::from_raw(pid), status, kilobytes * 1024))
         }
     }
 }

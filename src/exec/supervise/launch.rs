@@ -31,16 +31,18 @@ pub struct Launched {
 /// The kernel has no room for another process or descriptor.
 pub fn launch(order: &Order, outputs: [OwnedFd; 2], roots: &Roots) -> std::io::Result<Launched> {
     let (failure, tell) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    let (ours, theirs) = pair()?;
+    let (ours, theirs) = match order.confine {
+        Some(_) => pair().map(|(ours, theirs)| (Some(ours), Some(theirs)))?,
+        None => (None, None),
+    };
     let guard = Pid::this();
     // SAFETY: the guard has one thread, so the child may do all that its parent may.
     match unsafe { fork()? } {
         ForkResult::Parent { child } => {
             drop((tell, theirs, outputs));
-            let listener = match order.confine {
-                Some(_) => receive(&ours).ok().and_then(|mut files| files.pop()),
-                None => None,
-            };
+            let listener = ours
+                .and_then(|ours| receive(&ours).ok())
+                .and_then(|mut files| files.pop());
             Ok(Launched {
                 pid: child,
                 failure,
@@ -63,7 +65,7 @@ fn become_stage(
     outputs: [OwnedFd; 2],
     roots: &Roots,
     guard: Pid,
-    listener: OwnedFd,
+    listener: Option<OwnedFd>,
 ) -> String {
     let prepared = prepare(order, outputs, guard);
     let program = match prepared {
@@ -73,7 +75,8 @@ fn become_stage(
     if let Some(wants) = &order.confine {
         match confine(wants, roots) {
             Ok(file) => {
-                let _ = send(&listener, &file.iter().map(AsFd::as_fd).collect::<Vec<_>>());
+                let files: Vec<_> = file.iter().map(AsFd::as_fd).collect();
+                let _ = listener.as_ref().map(|listener| send(listener, &files));
             }
             Err(error) => {
                 return format!(

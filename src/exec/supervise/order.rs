@@ -17,7 +17,7 @@ pub struct Order {
 }
 
 /// Sections: flags, argv, names of variables, their values, folder, readable, writable, inputs. Each is a list of words that end
-/// with a NUL, which none of them can hold; each is preceded by its length.
+/// with a NUL, which none of them can hold. Before them stand the length of all that follows and that of each.
 const SECTIONS: usize = 8;
 
 impl Order {
@@ -40,29 +40,34 @@ impl Order {
             paths(&confine.write),
             paths(std::slice::from_ref(&confine.inputs)),
         ];
-        let mut bytes = Vec::new();
+        let mut bytes = vec![0; 8];
         for section in &sections {
             bytes.extend((section.len() as u64).to_le_bytes());
         }
         bytes.extend(sections.concat());
+        let total = (bytes.len() - 8) as u64;
+        if let Some(place) = bytes.get_mut(..8) {
+            place.copy_from_slice(&total.to_le_bytes());
+        }
         bytes
     }
 
     /// # Errors
     /// The other end went away.
     pub fn read(from: &mut impl Read) -> std::io::Result<Order> {
-        let mut lengths = [[0u8; 8]; SECTIONS];
-        for length in &mut lengths {
-            from.read_exact(length)?;
-        }
-        let mut sections = lengths.iter().map(|length| {
-            let mut section = Vec::new();
-            let length = u64::from_le_bytes(*length);
-            from.by_ref().take(length).read_to_end(&mut section)?;
-            if section.len() as u64 != length {
-                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-            }
-            Ok(unwords(&section))
+        let mut total = [0u8; 8];
+        from.read_exact(&mut total)?;
+        let mut whole = Vec::new();
+        let total = u64::from_le_bytes(total);
+        from.by_ref().take(total).read_to_end(&mut whole)?;
+        let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        let (lengths, mut rest) = whole.split_at_checked(SECTIONS * 8).ok_or_else(cut)?;
+        let mut sections = lengths.chunks_exact(8).map(|length| {
+            let length = length.try_into().map_or(0, u64::from_le_bytes);
+            let length = usize::try_from(length).map_err(|_| cut())?;
+            let (section, after) = rest.split_at_checked(length).ok_or_else(cut)?;
+            rest = after;
+            Ok::<_, std::io::Error>(unwords(section))
         });
         let mut next = || sections.next().unwrap_or(Ok(Vec::new()));
         let (flags, argv, names, values) = (next()?, next()?, next()?, next()?);

@@ -1,21 +1,28 @@
 //! The same work written down for nanoflow and for its peers.
 
+use std::cell::Cell;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::measure::Program;
 
+/// ninja shuts nothing in, so where that is not what is measured, nanoflow does not either.
+const HEAD: &str = "version: 1\nsandbox: off\n";
+const SHUT_IN: &str = "version: 1\nsandbox: enforce\n";
+
 /// A tree of stages: each joins a file of its own and what the stage above it made.
 pub struct Flow {
     dir: PathBuf,
     count: usize,
+    cleaned: Cell<usize>,
 }
 
 impl Flow {
     pub fn new(dir: &Path, count: usize) -> Flow {
         fs::create_dir_all(dir.join("src")).expect("a folder");
-        let mut flow = String::from("version: 1\nstages:\n");
+        let mut flow = String::from(HEAD);
+        flow.push_str("stages:\n");
         let mut ninja = String::from("rule join\n  command = cat $in > $out\n");
         for number in 0..count {
             fs::write(source(dir, number), format!("source {number}\n")).expect("a source");
@@ -42,6 +49,7 @@ impl Flow {
         Flow {
             dir: dir.to_path_buf(),
             count,
+            cleaned: Cell::new(0),
         }
     }
 
@@ -53,12 +61,22 @@ impl Flow {
         self.count
     }
 
-    /// Removes all results.
+    /// Shuts every stage in, or none.
+    pub fn shut_in(&self, on: bool) {
+        let path = self.dir.join("flow.yaml");
+        let text = fs::read_to_string(&path).expect("the flow");
+        let (from, to) = if on { (HEAD, SHUT_IN) } else { (SHUT_IN, HEAD) };
+        fs::write(&path, text.replacen(from, to, 1)).expect("the flow");
+    }
+
+    /// Puts all results aside. Removing them here would slow down what is measured next: ext4 does not use an inode again for
+    /// minutes after it was freed, and looks at each of them when it needs one.
     pub fn clean(&self) {
+        let aside = self.dir.join(format!("aside-{}", self.cleaned.get()));
+        self.cleaned.set(self.cleaned.get() + 1);
+        fs::create_dir(&aside).expect("a folder");
         for name in ["cache", "artifacts", "out", ".ninja_log", ".ninja_deps"] {
-            let path = self.dir.join(name);
-            let _ = fs::remove_dir_all(&path);
-            let _ = fs::remove_file(&path);
+            let _ = fs::rename(self.dir.join(name), aside.join(name));
         }
     }
 
@@ -87,16 +105,16 @@ fn source(dir: &Path, number: usize) -> PathBuf {
     dir.join("src").join(format!("{number}.txt"))
 }
 
-/// 2 GiB in some files of the same size, all read by one stage.
+/// Some bytes in some files of the same size, all read by one stage.
 pub struct Inputs {
     dir: PathBuf,
     files: usize,
 }
 
 impl Inputs {
-    pub fn new(dir: &Path, files: usize) -> Inputs {
+    pub fn new(dir: &Path, bytes: usize, files: usize) -> Inputs {
         fs::create_dir_all(dir.join("big")).expect("a folder");
-        let mut block = vec![0u8; (2 << 30) / files];
+        let mut block = vec![0u8; bytes / files];
         for number in 0..files {
             // Numbers that look random, and other ones in each file.
             let mut state = number as u64 + 1;

@@ -1,7 +1,7 @@
 //! nanoflow beside its peers, measured in the same run: `cargo bench --bench peers -- [WHAT…] [--write]`.
 //!
 //! WHAT is any of `null`, `null-100k`, `leaf`, `trivial`, `hash`; all but `null-100k` if nothing is named. `--write` puts the
-//! table into `docs/performance.md` and, after `null-100k`, the plot beside it. Peers that are not installed are left out.
+//! rows that were measured into the table of `docs/performance.md` and the plots of all sizes beside it. Peers that are not installed are left out.
 //!
 //! Each figure is the median of several runs of the whole process, the two programs in turn (A B A B …), so that a machine
 //! whose speed drifts slows both. CPU time is user and system time of the process and all that it waited for.
@@ -13,8 +13,8 @@ mod page;
 use std::path::Path;
 
 use generate::Flow;
-use measure::{pair, Cost, Program};
-use page::Row;
+use measure::{pair, Program};
+use page::{Points, Row};
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -30,7 +30,7 @@ fn main() {
     let wanted = |what: &str| named.contains(&what) || (named.is_empty() && what != "null-100k");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut rows = Vec::new();
-    let mut points = Vec::new();
+    let (mut points, mut bytes) = (Points::new(), Points::new());
     for count in [1_000, 10_000, 100_000] {
         let what = if count == 100_000 {
             "null-100k"
@@ -46,12 +46,12 @@ fn main() {
         }
     }
     if wanted("hash") {
-        rows.extend(hash(folder.path()));
+        rows.extend(hash(folder.path(), &mut bytes));
     }
     let table = page::table(&rows);
     println!("{table}");
     if words.iter().any(|word| word == "--write") {
-        page::write(&table, &points);
+        page::write(&rows, &points, &bytes);
     }
 }
 
@@ -62,18 +62,18 @@ fn flows(
     leaf: bool,
     trivial: bool,
     rows: &mut Vec<Row>,
-    points: &mut Vec<(usize, Cost, Option<Cost>)>,
+    points: &mut Points,
 ) {
     let (run, ninja) = (Program::nanoflow(&["run", "-j2"]), Program::ninja(&["-j2"]));
     if trivial {
-        let (own, peer) = pair(flow.dir(), 5, &run, ninja.as_ref(), || flow.clean());
-        rows.push(Row::wall(
-            "run 1,000 trivial commands, -j2",
-            "ninja",
-            own,
-            peer,
-            1.2,
-        ));
+        for (on, word, goal) in [(false, "off", 1.2), (true, "on", 1.5)] {
+            flow.shut_in(on);
+            let (own, peer) = pair(flow.dir(), 5, &run, ninja.as_ref(), || flow.clean());
+            let what = format!("run 1,000 trivial commands, -j2, sandbox {word}");
+            rows.push(Row::wall(&what, "ninja", own, peer, goal));
+        }
+        flow.shut_in(false);
+        flow.clean();
     }
     flow.build(&run, ninja.as_ref());
     if null {
@@ -103,19 +103,30 @@ fn flows(
     }
 }
 
-/// 2 GiB of inputs, no digest known.
-fn hash(folder: &Path) -> Vec<Row> {
+/// 2 GiB of inputs, no digest known; and less, for the plot.
+fn hash(folder: &Path, points: &mut Points) -> Vec<Row> {
     let mut rows = Vec::new();
+    let measured = |bytes: usize, files: usize| {
+        let inputs = generate::Inputs::new(&folder.join(format!("hash-{files}")), bytes, files);
+        let own = Program::nanoflow(&["status"]);
+        let peer = Program::b3sum(inputs.names());
+        let pair = pair(inputs.dir(), 5, &own, peer.as_ref(), || inputs.forget());
+        inputs.remove();
+        pair
+    };
+    for mebibytes in [20, 200] {
+        let (own, peer) = measured(mebibytes << 20, 1);
+        points.push((mebibytes, own, peer));
+    }
     for (what, files) in [
         ("hash 2 GiB in one file", 1),
         ("hash 2 GiB in 2,048 files", 2_048),
     ] {
-        let inputs = generate::Inputs::new(&folder.join(format!("hash-{files}")), files);
-        let own = Program::nanoflow(&["status"]);
-        let peer = Program::b3sum(inputs.names());
-        let (own, peer) = pair(inputs.dir(), 5, &own, peer.as_ref(), || inputs.forget());
+        let (own, peer) = measured(2 << 30, files);
+        if files == 1 {
+            points.push((2 << 10, own, peer));
+        }
         rows.push(Row::wall(what, "b3sum", own, peer, 1.0 / 0.95));
-        inputs.remove();
     }
     rows
 }

@@ -56,46 +56,78 @@ pub fn thousands(count: usize) -> String {
     out
 }
 
-pub fn table(rows: &[Row]) -> String {
-    let mut out = String::from(
-        "| work | peer | measured | nanoflow | peer's | ratio | goal | peak memory |\n|---|---|---|---|---|---|---|---|\n",
-    );
+const COLUMNS: &str =
+    "| work | peer | measured | nanoflow | peer's | ratio | goal | peak memory |\n|---|---|---|---|---|---|---|---|\n";
+
+fn line(row: &Row) -> String {
     let milliseconds = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
-    for row in rows {
-        let (other, ratio) = match row.other {
-            Some(other) => (
-                milliseconds(other),
-                format!("{:.2}", row.own / other.max(1e-9)),
-            ),
-            None => ("not installed".to_string(), "–".to_string()),
-        };
-        let _ = writeln!(
-            out,
-            "| {} | {} | {} | {} | {other} | {ratio} | ≤ {:.2} | {:.0} MiB |",
-            row.what,
-            row.peer,
-            row.unit,
-            milliseconds(row.own),
-            row.goal,
-            row.peak_bytes as f64 / f64::from(1 << 20)
-        );
-    }
-    out
+    let (other, ratio) = match row.other {
+        Some(other) => (
+            milliseconds(other),
+            format!("{:.2}", row.own / other.max(1e-9)),
+        ),
+        None => ("not installed".to_string(), "–".to_string()),
+    };
+    format!(
+        "| {} | {} | {} | {} | {other} | {ratio} | ≤ {:.2} | {:.0} MiB |\n",
+        row.what,
+        row.peer,
+        row.unit,
+        milliseconds(row.own),
+        row.goal,
+        row.peak_bytes as f64 / f64::from(1 << 20)
+    )
+}
+
+pub fn table(rows: &[Row]) -> String {
+    let lines: String = rows.iter().map(line).collect();
+    format!("{COLUMNS}{lines}")
 }
 
 const BEGIN: &str = "<!-- table -->\n";
 const END: &str = "<!-- end of table -->\n";
 
-/// Puts the table into the page, and the plot beside it if all sizes were measured.
-pub fn write(table: &str, points: &[(usize, Cost, Option<Cost>)]) {
+/// The table with the rows that were measured now in the place of those that tell of the same work.
+fn merged(table: &str, rows: &[Row]) -> String {
+    let of = |line: &str| line.split('|').nth(1).map(|cell| cell.trim().to_string());
+    let mut lines: Vec<String> = table
+        .lines()
+        .skip(2)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for row in rows {
+        match lines
+            .iter()
+            .position(|line| of(line).as_ref() == Some(&row.what))
+        {
+            Some(place) => lines[place] = line(row),
+            None => lines.push(line(row)),
+        }
+    }
+    format!("{COLUMNS}{}", lines.concat())
+}
+
+/// What was measured of several sizes.
+pub type Points = Vec<(usize, Cost, Option<Cost>)>;
+
+/// Puts the rows into the table of the page, and the plots of which all sizes were measured beside it.
+pub fn write(rows: &[Row], stages: &Points, bytes: &Points) {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let page = docs.join("performance.md");
     let text = std::fs::read_to_string(&page).expect("docs/performance.md");
     let (before, rest) = text.split_once(BEGIN).expect("where the table begins");
-    let (_, after) = rest.split_once(END).expect("where the table ends");
+    let (table, after) = rest.split_once(END).expect("where the table ends");
+    let table = merged(table, rows);
     std::fs::write(&page, format!("{before}{BEGIN}{table}{END}{after}")).expect("the page");
-    if points.len() == 3 {
-        std::fs::write(docs.join("pictures/null-build.svg"), plot(points)).expect("the plot");
+    let plots = [
+        (stages, "null-build.svg", "ninja", "stages", "nothing to do"),
+        (bytes, "hashing.svg", "b3sum", "MiB in one file", "hashing"),
+    ];
+    for (points, file, peer, across, what) in plots {
+        if points.len() == 3 {
+            let plot = plot(points, peer, across, what);
+            std::fs::write(docs.join("pictures").join(file), plot).expect("the plot");
+        }
     }
 }
 
@@ -105,9 +137,14 @@ const LEFT: f64 = 70.0;
 const BOTTOM: f64 = 50.0;
 const MARGIN: f64 = 20.0;
 
-/// CPU time over the number of stages, both axes logarithmic.
-fn plot(points: &[(usize, Cost, Option<Cost>)]) -> String {
-    let across = |count: f64| LEFT + (count.log10() - 2.8) / 2.4 * (WIDTH - LEFT - MARGIN);
+/// CPU time over size, both axes logarithmic.
+fn plot(points: &Points, peer: &str, sizes: &str, what: &str) -> String {
+    let first = points
+        .first()
+        .map_or(1.0, |(count, ..)| *count as f64)
+        .log10()
+        - 0.2;
+    let across = |count: f64| LEFT + (count.log10() - first) / 2.4 * (WIDTH - LEFT - MARGIN);
     let up =
         |seconds: f64| HEIGHT - BOTTOM - (seconds.log10() + 3.0) / 4.0 * (HEIGHT - BOTTOM - MARGIN);
     let mut out = format!(
@@ -130,14 +167,14 @@ fn plot(points: &[(usize, Cost, Option<Cost>)]) -> String {
             y + 4.0
         );
     }
-    for count in [1_000, 10_000, 100_000] {
-        let x = across(f64::from(count));
+    for (count, ..) in points {
+        let x = across(*count as f64);
         let _ = writeln!(
             out,
             "<line x1=\"{x:.1}\" y1=\"{MARGIN}\" x2=\"{x:.1}\" y2=\"{:.1}\" stroke=\"#ddd\"/><text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             HEIGHT - BOTTOM,
             HEIGHT - BOTTOM + 18.0,
-            thousands(count as usize)
+            thousands(*count)
         );
     }
     let mut line = |name: &str, color: &str, values: Vec<(f64, f64)>, label_down: f64| {
@@ -172,10 +209,10 @@ fn plot(points: &[(usize, Cost, Option<Cost>)]) -> String {
     line("nanoflow", "#1a6fb5", own.collect(), 18.0);
     let peers = points.iter();
     let peers = peers.filter_map(|(count, _, peer)| Some((*count as f64, (*peer)?.cpu_seconds)));
-    line("ninja", "#c0562b", peers.collect(), -12.0);
+    line(peer, "#c0562b", peers.collect(), -12.0);
     let _ = writeln!(
         out,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">stages</text>\n<text x=\"18\" y=\"{:.1}\" transform=\"rotate(-90 18 {:.1})\" text-anchor=\"middle\">CPU time, nothing to do</text>\n</svg>",
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{sizes}</text>\n<text x=\"18\" y=\"{:.1}\" transform=\"rotate(-90 18 {:.1})\" text-anchor=\"middle\">CPU time, {what}</text>\n</svg>",
         (LEFT + WIDTH - MARGIN) / 2.0,
         HEIGHT - 10.0,
         HEIGHT / 2.0,

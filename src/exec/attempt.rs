@@ -44,8 +44,13 @@ pub struct Told {
     pub advice: String,
 }
 
-/// Runs the stage and keeps its result.
-pub fn run(attempt: &Attempt, stop: &Stopper, progress: impl Fn(Progress)) -> Done {
+/// Runs the stage and keeps its result. `ended` is called once its processes have ended well and only the keeping is left.
+pub fn run(
+    attempt: &Attempt,
+    stop: &Stopper,
+    progress: impl Fn(Progress),
+    ended: impl FnOnce(),
+) -> Done {
     let started = Instant::now();
     let work = attempt
         .project
@@ -54,6 +59,7 @@ pub fn run(attempt: &Attempt, stop: &Stopper, progress: impl Fn(Progress)) -> Do
     let mut reached = Vec::new();
     let result = try_run(attempt, &work, stop, progress).and_then(|(measured, told)| {
         reached = told;
+        ended();
         keep(attempt, &work, measured)
     });
     work::clear(&work);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{InputContent, OutputPlace, Preimage, Runs, ToolIdentity};
+use super::{InputContent, OutputPlace, Preimage, Runs, ToolIdentity, Via};
 
 /// Kinds of reasons; their words are part of the command line's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub struct Reason {
     pub old: Json,
     pub new: Json,
     /// Outputs from the root to the nearest one upstream.
-    pub via: Vec<String>,
+    pub via: Via,
 }
 
 impl Reason {
@@ -68,7 +68,7 @@ impl Reason {
             path: None,
             old,
             new,
-            via: Vec::new(),
+            via: Via::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod difference;
 mod page;
 #[cfg(test)]
 mod tests;
+mod via;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use serde_json::Value as Json;
 
 pub use difference::{difference, Reason, ReasonKind};
 pub use page::page;
+pub use via::Via;
 
 /// Version of the pre-image. Raise it with every change of what is in the key or how it is written.
 pub const FORMAT: u32 = 1;

@@ -261,7 +261,7 @@ fn follow(
                     }
                     None => {
                         reason.path = None;
-                        reason.via = vec![via];
+                        reason.via = via.into();
                         add(reason);
                     }
                 }

@@ -248,7 +248,7 @@ impl<'a> Explainer<'a> {
                 })),
                 None => {
                     reason.path = None;
-                    reason.via = vec![via];
+                    reason.via = via.into();
                     reasons.push(reason);
                 }
             }
@@ -379,7 +379,7 @@ impl<'a> Explainer<'a> {
                 }
                 let name = &self.project.flow.stage(*stage).name;
                 let via = format!("{name}.{output}");
-                let roots = self.known.get(stage).cloned().unwrap_or_default();
+                let roots = self.known.get(stage).map(Vec::as_slice).unwrap_or_default();
                 let rooted = roots.iter().any(|root| {
                     !matches!(
                         root.kind,
@@ -389,17 +389,16 @@ impl<'a> Explainer<'a> {
                             | ReasonKind::UpstreamWillRun
                     )
                 });
-                for mut root in roots
-                    .into_iter()
-                    .filter(|root| root.kind != ReasonKind::UpstreamWillRun)
-                {
+                let roots = roots.iter();
+                for root in roots.filter(|root| root.kind != ReasonKind::UpstreamWillRun) {
+                    let mut root = root.clone();
                     root.via.push(via.clone());
                     reasons.push(root);
                 }
                 if !rooted {
                     let mut reason =
                         Reason::new(ReasonKind::UpstreamWillRun, name, Json::Null, Json::Null);
-                    reason.via = vec![via];
+                    reason.via = via.into();
                     will_run.push(reason);
                 }
             }

@@ -77,7 +77,7 @@ pub fn cause(stage: &str, reason: &Reason) -> String {
         ReasonKind::InputChanged | ReasonKind::InputAdded | ReasonKind::InputRemoved => {
             let what = match (&reason.path, reason.via.first()) {
                 (Some(path), _) => format!("the file {path}"),
-                (None, Some(via)) => via.clone(),
+                (None, Some(via)) => via.to_string(),
                 (None, None) => subject.clone(),
             };
             match reason.kind {
@@ -141,7 +141,7 @@ pub fn details(reason: &Reason) -> String {
         ));
     }
     if !reason.via.is_empty() {
-        text.push_str(&format!("    via  {}\n", reason.via.join(" → ")));
+        text.push_str(&format!("    via  {}\n", reason.via.outputs().join(" → ")));
     }
     text
 }
@@ -181,7 +181,7 @@ pub fn tell(reason: &Reason) -> String {
     if reason.via.is_empty() || reason.kind == ReasonKind::UpstreamWillRun {
         text
     } else {
-        format!("{text}, via {}", reason.via.join(" → "))
+        format!("{text}, via {}", reason.via.tell())
     }
 }
 

@@ -84,7 +84,7 @@ impl Store {
             return Some(action);
         }
         let action = self.action(key)?;
-        memo.insert_all(self, &[action.clone()]);
+        memo.insert_all(self, std::slice::from_ref(&action));
         Some(action)
     }
 

@@ -191,13 +191,13 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "invalidation-forgotten",
         guarantee: "an invalidated stage runs",
-        changes: &[("src/exec/schedule/mod.rs", "let again = invalidated || ", "let again = ")],
+        changes: &[("src/exec/schedule/settle.rs", "let again = invalidated || ", "let again = ")],
         tests: &["results::forced_and_invalidated_stages_run_again"],
     },
     Mutation {
         name: "one-key-runs-twice",
         guarantee: "two stages with one key run once",
-        changes: &[("src/exec/schedule/mod.rs", "if let Some(sharing) = self.sharing.get_mut(&resolved.key) {", "if let Some(sharing) = self.sharing.get_mut(&resolved.key).filter(|_| false) {")],
+        changes: &[("src/exec/schedule/settle.rs", "if let Some(sharing) = self.sharing.get_mut(&resolved.key) {", "if let Some(sharing) = self.sharing.get_mut(&resolved.key).filter(|_| false) {")],
         tests: &["results::two_stages_with_one_key_run_once"],
     },
     Mutation {

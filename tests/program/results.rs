@@ -268,7 +268,7 @@ fn outputs_must_be_there_and_of_their_kind() {
             "declared as a directory but is a file",
         ),
         (
-            "ln -s /etc/passwd o.txt",
+            "ln -s ../../../flow.yaml o.txt",
             "{ o: o.txt }",
             "link out of the work directory",
         ),

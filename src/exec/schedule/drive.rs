@@ -1,5 +1,6 @@
 //! The deciding loop of a run: starts what can be started, takes what comes, ends what a signal ends.
 
+use std::collections::HashSet;
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ impl Run<'_> {
             tokens: Tokens::new(self.options.jobs, &limits),
             workers: Workers::new(stopper.clone(), sender),
             stopper,
+            keeping: HashSet::new(),
             deadline: None,
         };
         let driven = self.go_on(&mut drive, &receiver);
@@ -69,9 +71,18 @@ impl Run<'_> {
     fn take(&mut self, drive: &mut Drive, message: Message) -> Result<(), RunError> {
         match message {
             Message::Progress { id, progress } => self.told_progress(id, progress),
+            // One stage at a time means that nothing else happens meanwhile, either.
+            Message::Ended { id } => {
+                let jobs = self.options.jobs;
+                if jobs > 1 && drive.keeping.len() < jobs && drive.keeping.insert(id) {
+                    drive.tokens.give_back(&self.wants(id));
+                }
+            }
             Message::Done { id, worker, done } => {
                 drive.workers.rests(worker);
-                drive.tokens.give_back(&self.wants(id));
+                if !drive.keeping.remove(&id) {
+                    drive.tokens.give_back(&self.wants(id));
+                }
                 self.done(id, *done)?;
             }
             Message::Committed { count } => self.committed(count),
@@ -161,6 +172,8 @@ struct Drive {
     tokens: Tokens,
     workers: Workers,
     stopper: Arc<Stopper>,
+    /// Stages that have ended and given back their tokens, and whose results are being kept.
+    keeping: HashSet<StageId>,
     /// When what was asked to stop is killed.
     deadline: Option<Instant>,
 }
@@ -187,6 +200,10 @@ pub(super) enum Message {
     Progress {
         id: StageId,
         progress: Progress,
+    },
+    /// The stage needs no tokens any more.
+    Ended {
+        id: StageId,
     },
     /// A worker has nothing to do any more.
     Done {

@@ -84,7 +84,10 @@ fn work(number: usize, receiver: &Receiver<Attempt>, stop: &Stopper, told: &Send
         let progress = |progress| {
             let _ = told.send(Message::Progress { id, progress });
         };
-        let run = || attempt::run(&attempt, stop, progress);
+        let ended = || {
+            let _ = told.send(Message::Ended { id });
+        };
+        let run = || attempt::run(&attempt, stop, progress, ended);
         let done = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Done {
             result: Err(Failed::stage(
                 "nanoflow itself is at fault: a thread panicked",

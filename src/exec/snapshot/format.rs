@@ -164,8 +164,11 @@ pub struct File {
     /// Digest of all these: the snapshot's name.
     pub name: Digest,
     /// Chunks that were read and are whole.
-    known: Mutex<HashMap<(usize, usize), Arc<[u8]>>>,
+    known: Mutex<Chunks>,
 }
+
+/// By section and number.
+type Chunks = HashMap<(usize, usize), Arc<[u8]>>;
 
 fn chunks(length: usize) -> usize {
     length.div_ceil(CHUNK)

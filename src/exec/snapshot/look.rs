@@ -25,7 +25,7 @@ use super::{Head, Program, Question, Seen};
 /// What a look found.
 pub enum Looked {
     /// Nothing changed.
-    Clean(Clean),
+    Clean(Box<Clean>),
     /// Only these stages can be touched by what changed.
     Changed(Box<Changed>),
     /// There is no snapshot, or it does not tell.
@@ -164,11 +164,11 @@ fn try_look(base: &Path, root: &Path, question: &Question, refresh: bool) -> Opt
         }
     }
     let stages = head.stages;
-    Some(Looked::Clean(Clean {
+    Some(Looked::Clean(Box::new(Clean {
         stages,
         file,
         later,
-    }))
+    })))
 }
 
 /// With more files than this the snapshot itself is written anew.

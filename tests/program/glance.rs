@@ -368,3 +368,101 @@ fn the_sandbox_of_the_flow_holds_in_a_part_of_it() {
     );
     assert_eq!(flow.read("artifacts/a/o"), "aside\n2\n");
 }
+
+/// Many small changes, one after the other: what is noted beside a snapshot grows, becomes part of it, and is right all the time.
+#[test]
+fn a_chain_of_small_changes_is_told_as_the_long_way_tells_it() {
+    const STAGES: usize = 130;
+    let mut text = String::from("version: 1\nsandbox: off\nstages:\n");
+    for number in 0..STAGES {
+        let above = match number {
+            0 => String::new(),
+            number => format!(", above: s{}.o", (number - 1) / 8),
+        };
+        text.push_str(&format!(
+            "  s{number}: {{ run: 'cat {{{{ inputs.own }}}} > {{{{ outputs.o }}}}', inputs: {{ own: src/{number}{above} }}, outputs: {{ o: o }} }}\n"
+        ));
+    }
+    let flow = Flow::new(&text);
+    for number in 0..STAGES {
+        flow.write(&format!("src/{number}"), format!("{number}\n"));
+    }
+    let told = |arguments: &[&str], long: bool| {
+        let mut command = flow.command();
+        command.args(arguments);
+        if long {
+            command.env(OFF, "1");
+        }
+        let said = crate::common::said(&mut command);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        said
+    };
+    let notes = || {
+        let files = std::fs::read_dir(flow.path("cache/clean")).expect("snapshots");
+        let lengths = files.flatten().filter_map(|file| {
+            let later = file.path().extension()? == "later";
+            later.then(|| file.metadata().map_or(0, |found| found.len()))
+        });
+        lengths.sum::<u64>()
+    };
+    told(&["run"], false);
+    std::thread::sleep(Duration::from_millis(40));
+    told(&["run"], false);
+    let (mut before, mut grew, mut shrank) = (notes(), 0, 0);
+    // Leaves only, so that each change reaches one stage; some of them twice.
+    let leaves = (STAGES / 8 + 1..STAGES).chain(STAGES - 10..STAGES);
+    let leaves: Vec<usize> = leaves.collect();
+    for (round, changed) in leaves.chunks(6).enumerate() {
+        for number in changed {
+            flow.write(&format!("src/{number}"), format!("{number} in {round}\n"));
+        }
+        if round % 4 == 1 {
+            // An artifact that was changed a round ago is not what it should be.
+            let number = changed[0] - 1;
+            flow.write(&format!("artifacts/s{number}/o"), "spoilt");
+        }
+        let states = |long| told(&["status", "--json"], long).stdout;
+        assert_eq!(states(false), states(true), "round {round}, before");
+        let said = told(&["run", "--json", "-vv"], false);
+        assert!(
+            said.stderr.contains("snapshot: little changed"),
+            "{}",
+            said.stderr
+        );
+        let last = events(&said.stdout).pop().expect("the end");
+        assert_eq!(last["executed"], changed.len(), "round {round}");
+        assert_eq!(last["cached"], STAGES - changed.len(), "round {round}");
+        let finished = events(&said.stdout)
+            .iter()
+            .filter(|event| event["event"] == "stage-finished")
+            .count();
+        assert_eq!(finished, STAGES);
+        assert_eq!(states(false), states(true), "round {round}, after");
+        for number in changed {
+            let shown = flow.read(&format!("artifacts/s{number}/o"));
+            assert_eq!(shown, format!("{number} in {round}\n"));
+        }
+        let now = notes();
+        grew += usize::from(now > before);
+        shrank += usize::from(now < before);
+        before = now;
+    }
+    assert!(grew > 5 && shrank > 0, "{grew} {shrank}");
+    let last = events(&told(&["run", "--json"], true).stdout).pop();
+    assert_eq!(last.expect("the end")["executed"], 0);
+    // Without the notes, or with spoilt ones, the answers are the same.
+    for entry in std::fs::read_dir(flow.path("cache/clean"))
+        .expect("snapshots")
+        .flatten()
+    {
+        if entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "later")
+        {
+            std::fs::write(entry.path(), "spoilt").expect("spoilt");
+        }
+    }
+    let last = events(&told(&["run", "--json"], false).stdout).pop();
+    assert_eq!(last.expect("the end")["cached"], STAGES);
+}

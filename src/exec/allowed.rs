@@ -24,9 +24,6 @@ pub fn confine(
     if mode == SandboxMode::Off {
         return None;
     }
-    if mode == SandboxMode::Enforce {
-        warn_once();
-    }
     Some(Confine {
         enforce: mode == SandboxMode::Enforce,
         network: stage.network,
@@ -38,12 +35,15 @@ pub fn confine(
     })
 }
 
-fn warn_once() {
-    static WARNED: Once = Once::new();
-    WARNED.call_once(|| {
-        if sandbox::landlock_version() == 0 {
-            tracing::warn!("this kernel has no Landlock: stages are not kept from files that are not theirs (docs/sandbox.md)");
-        }
+/// Says once what this kernel lacks; `watched` if it lets the guard of a stage judge its calls.
+pub fn tell_lacks(watched: bool) {
+    static TOLD: Once = Once::new();
+    if sandbox::landlock_version() > 0 {
+        return;
+    }
+    TOLD.call_once(|| match watched {
+        true => tracing::warn!("this kernel has no Landlock: a seccomp filter alone keeps stages from what is not theirs, which a program can get around on purpose (docs/sandbox.md)"),
+        false => tracing::warn!("this kernel has no Landlock, and no seccomp filter that can ask: stages are not kept from files that are not theirs (docs/sandbox.md)"),
     });
 }
 

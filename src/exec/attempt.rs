@@ -121,6 +121,9 @@ fn try_run(
         if stop.level() != Stop::No {
             return Err(Failed::Interrupted);
         }
+        if enforced && ended.start_error.is_none() {
+            allowed::tell_lacks(ended.watched);
+        }
         let counts = ended.reached.iter().filter(|reached| !reached.in_passing);
         let counts: Vec<Told> = counts
             .map(|reached| put_in_words(attempt, reached))

@@ -22,4 +22,5 @@ mod quoting;
 mod results;
 mod sandbox;
 mod signals;
+mod walls;
 mod why;

@@ -259,6 +259,50 @@ fn a_good_stage_leaves_no_child() {
     assert_eq!(alive(mark), 0);
 }
 
+/// Processes that were started for this flow and still live.
+fn helpers(flow: &Flow) -> Vec<String> {
+    let folder = flow.path("").canonicalize().expect("a folder");
+    let folder = folder.to_string_lossy();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+        let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).replace('\0', " ");
+        if words.starts_with("stage-keeper") && words.contains(folder.trim_end_matches('/')) {
+            found.push(words);
+        }
+    }
+    found
+}
+
+#[test]
+fn keeper_and_guards_are_gone_when_nanoflow_is() {
+    let flow = Flow::new(
+        "version: 1\nstages:\n  a: { run: 'cat {{ inputs.i }} > {{ outputs.o }}', inputs: { i: src }, outputs: { o: o } }\n  b: { run: 'grep -v 7 {{ inputs.i }} > {{ outputs.o }}', inputs: { i: a.o }, outputs: { o: o } }\n  long: { run: 'sleep 86451; echo x > {{ outputs.o }}', outputs: { o: o } }\n",
+    );
+    for version in 0..20 {
+        flow.write("src", format!("{version}\n"));
+        let said = flow.run(&["run", "b"]);
+        let left = helpers(&flow);
+        assert!(left.is_empty(), "after run {version}: {left:?}");
+        let fails = version % 10 == 7;
+        assert_eq!(said.code, i32::from(fails), "{version}: {}", said.stderr);
+    }
+    for name in ["INT", "TERM"] {
+        let mut child = flow
+            .command()
+            .args(["run", "long"])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("run");
+        wait_until("the stage starts", || alive("86451") == 1);
+        signal(&child, name);
+        child.wait().expect("end");
+        let left = helpers(&flow);
+        assert!(left.is_empty(), "after {name}: {left:?}");
+        assert_eq!(alive("86451"), 0);
+    }
+}
+
 #[test]
 fn a_second_run_waits_or_says_so() {
     let flow = Flow::new("version: 1\nstages:\n  a: { run: 'sleep 1; echo x > {{ outputs.o }}', outputs: { o: o } }\n");

@@ -45,14 +45,27 @@ pub struct Flow {
 impl Flow {
     /// Everything but stages and other names for them.
     pub fn clone_frame(&self) -> Flow {
+        // Taken apart whole, so that nothing of a flow can be forgotten.
+        let Flow {
+            name,
+            params,
+            env,
+            env_volatile,
+            stages: _,
+            groups: _,
+            aliases: _,
+            limits,
+            sandbox,
+            plugins,
+        } = self;
         Flow {
-            name: self.name.clone(),
-            params: self.params.clone(),
-            env: self.env.clone(),
-            env_volatile: self.env_volatile.clone(),
-            limits: self.limits.clone(),
-            sandbox: self.sandbox.clone(),
-            plugins: self.plugins.clone(),
+            name: name.clone(),
+            params: params.clone(),
+            env: env.clone(),
+            env_volatile: env_volatile.clone(),
+            limits: limits.clone(),
+            sandbox: sandbox.clone(),
+            plugins: plugins.clone(),
             ..Flow::default()
         }
     }

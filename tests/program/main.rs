@@ -21,6 +21,7 @@ mod property;
 mod quoting;
 mod results;
 mod sandbox;
+mod scratch;
 mod signals;
 mod walls;
 mod why;

@@ -291,6 +291,27 @@ fn a_stage_says_more_than_its_flow() {
 }
 
 #[test]
+fn a_small_change_is_run_under_the_flows_own_setting() {
+    if !can_refuse() {
+        return;
+    }
+    for setting in ["sandbox: off", "sandbox: { read: [secret.txt] }"] {
+        let flow = flow(
+            "cat FLOW/secret.txt {{ inputs.i }} > {{ outputs.o }}",
+            ", inputs: { i: i.txt }",
+        );
+        flow.edit("stages:", &format!("{setting}\nstages:"));
+        // From the second run on, only what can have changed is gone through.
+        for version in 0..3 {
+            flow.write("i.txt", format!("{version}\n"));
+            flow.expect(0, &["run"]);
+            let made = format!("undeclared\n{version}\n");
+            assert_eq!(flow.read("artifacts/a/o.txt"), made, "{setting}");
+        }
+    }
+}
+
+#[test]
 fn what_programs_need_is_there() {
     let lines = [
         "python3 -c 'import json, sys, tempfile; tempfile.NamedTemporaryFile(); print(1)' > {{ outputs.o }}",

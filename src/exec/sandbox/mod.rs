@@ -5,10 +5,13 @@
 //! the same rules and so knows which path was refused; it also covers what Landlock does not (sockets other than TCP, changing
 //! modes and times). Where the kernel lacks one of the two the other stands alone. `docs/sandbox.md` says what neither catches.
 
+mod caller;
 mod confine;
 mod filter;
 mod judge;
 mod landlock;
+mod look;
+mod scratch;
 mod system;
 mod tell;
 mod watch;
@@ -19,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use confine::{confine, Roots};
 pub use judge::Judge;
+pub use scratch::Scratch;
 pub use system::{private_folders, program_folders, System};
 pub use tell::{advise, tell, told_in_log};
 pub use watch::Watch;

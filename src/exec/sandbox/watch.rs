@@ -3,18 +3,16 @@
 //! What a call names is read from the memory of the calling thread, which waits. Another thread of the same program could change
 //! it in between: a program that does so on purpose is held by Landlock alone.
 
-use std::ffi::OsStr;
-use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc;
-use nix::sys::uio::{process_vm_readv, RemoteIoVec};
 use nix::unistd::Pid;
 
+use super::caller::Caller;
 use super::filter::{usage, At, Use};
 use super::judge::{Judge, Verdict};
+use super::scratch::Scratch;
 use super::{Access, Reached};
 
 /// Most different things that are kept of one stage, of those that count and of those in passing.
@@ -31,17 +29,41 @@ pub struct Watch {
     listener: OwnedFd,
     judge: Judge,
     enforce: bool,
+    scratch: Option<Scratch>,
     reached: Vec<Reached>,
 }
 
+/// How a file was handed over.
+enum Given {
+    Answered,
+    /// The answer is still to be sent: the file's number.
+    Number(i64),
+}
+
 /// What the guard says to a call.
-enum Answer {
+pub enum Answer {
+    /// The kernel does it.
     Continue,
     Error(i32),
+    /// The guard did it.
+    Done,
+    /// The guard opened this in its place.
+    Give {
+        file: OwnedFd,
+        close_on_exec: bool,
+    },
+    /// The guard found this out in its place; it goes where an argument points.
+    Tell {
+        position: usize,
+        bytes: Vec<u8>,
+    },
+    /// Refused, and told.
+    Refuse(Access, PathBuf),
 }
 
 impl Watch {
-    pub fn new(listener: OwnedFd, judge: Judge, enforce: bool) -> Watch {
+    /// `scratch` is for files that are made in everybody's temporary folder.
+    pub fn new(listener: OwnedFd, judge: Judge, enforce: bool, scratch: Option<Scratch>) -> Watch {
         // SAFETY: the call takes a number. Kernels before 6.6 do not know it; they only answer more slowly.
         unsafe {
             libc::ioctl(listener.as_raw_fd(), SET_FLAGS, WAKE_HERE);
@@ -50,6 +72,7 @@ impl Watch {
             listener,
             judge,
             enforce,
+            scratch,
             reached: Vec::new(),
         }
     }
@@ -76,15 +99,41 @@ impl Watch {
                 Some(libc::ENOENT | libc::EINTR | libc::EAGAIN)
             );
         }
+        let caller = Caller {
+            pid: Pid::from_raw(i32::try_from(call.pid).unwrap_or(0)),
+            arguments: call.data.args,
+        };
         let mut response = libc::seccomp_notif_resp {
             id: call.id,
             val: 0,
             error: 0,
             flags: 0,
         };
-        match self.consider(&call) {
+        match self.consider(&call, &caller) {
             Answer::Continue => response.flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
             Answer::Error(number) => response.error = -number,
+            Answer::Done => {}
+            Answer::Give {
+                file,
+                close_on_exec,
+            } => match self.give(call.id, &file, close_on_exec) {
+                Ok(Given::Answered) => return true,
+                Ok(Given::Number(number)) => response.val = number,
+                Err(number) => response.error = -number,
+            },
+            Answer::Tell { position, bytes } => {
+                // Memory of a thread that waits no longer may be another's.
+                if !self.waits(call.id) {
+                    return true;
+                }
+                if !caller.fill(position, &bytes) {
+                    response.error = -libc::EFAULT;
+                }
+            }
+            Answer::Refuse(access, path) => {
+                self.note(access, &path, false);
+                response.error = -libc::EACCES;
+            }
         }
         // SAFETY: the pointer is to a live structure of the type that this request reads. It fails if the caller is gone.
         unsafe {
@@ -93,15 +142,67 @@ impl Watch {
         true
     }
 
-    fn consider(&mut self, call: &libc::seccomp_notif) -> Answer {
+    /// Whether the call still waits for its answer.
+    fn waits(&self, id: u64) -> bool {
+        // SAFETY: the pointer is to a live number that this request reads.
+        let found = unsafe {
+            libc::ioctl(
+                self.listener.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_ID_VALID,
+                &raw const id,
+            )
+        };
+        found == 0
+    }
+
+    /// Puts an open file into the caller and, where the kernel does both in one (from 5.14 on), answers with its number.
+    fn give(&self, id: u64, file: &OwnedFd, close_on_exec: bool) -> Result<Given, i32> {
+        let put = |flags: libc::c_ulong| {
+            let wish = libc::seccomp_notif_addfd {
+                id,
+                flags: u32::try_from(flags).unwrap_or(0),
+                srcfd: u32::try_from(file.as_raw_fd()).unwrap_or(u32::MAX),
+                newfd: 0,
+                newfd_flags: match close_on_exec {
+                    true => libc::O_CLOEXEC as u32,
+                    false => 0,
+                },
+            };
+            // SAFETY: the pointer is to a live structure of the type that this request reads.
+            let made = unsafe {
+                libc::ioctl(
+                    self.listener.as_raw_fd(),
+                    libc::SECCOMP_IOCTL_NOTIF_ADDFD,
+                    &raw const wish,
+                )
+            };
+            match made {
+                0.. => Ok(i64::from(made)),
+                _ => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)),
+            }
+        };
+        match put(libc::SECCOMP_ADDFD_FLAG_SEND) {
+            Ok(_) | Err(libc::ENOENT) => Ok(Given::Answered),
+            Err(libc::EINVAL) => match put(0) {
+                Ok(number) => Ok(Given::Number(number)),
+                // Kernels before 5.9 hand no files over.
+                Err(libc::EINVAL | libc::ENOTTY) => Err(libc::EACCES),
+                Err(number) => Err(number),
+            },
+            Err(number) => Err(number),
+        }
+    }
+
+    fn consider(&mut self, call: &libc::seccomp_notif, caller: &Caller) -> Answer {
         let Some(used) = usage(libc::c_long::from(call.data.nr)) else {
             return Answer::Continue;
         };
-        let caller = Caller {
-            pid: Pid::from_raw(i32::try_from(call.pid).unwrap_or(0)),
-            arguments: call.data.args,
-        };
-        for (access, path) in self.asked(&caller, used) {
+        let scratch = self.scratch.as_mut();
+        let scratch = scratch.and_then(|files| files.answer(call, caller, used, &self.judge));
+        if let Some(answer) = scratch {
+            return answer;
+        }
+        for (access, path) in self.asked(caller, used) {
             match self.judge.judge(access, &path) {
                 Verdict::Allow => {}
                 Verdict::Hide if self.enforce => {
@@ -153,7 +254,7 @@ impl Watch {
                 }
             }
             Use::OpenHow { at, path, how } => {
-                let flags = caller.number(how).unwrap_or(0);
+                let flags = caller.number(how, 0).unwrap_or(0);
                 if let Some(path) = written(at, path) {
                     add_open(&self.judge, &path, flags, &mut add);
                 }
@@ -260,7 +361,7 @@ fn real(path: &Path, follow: bool) -> Option<PathBuf> {
 }
 
 /// Where a new name would be.
-fn place_of(path: &Path) -> Option<PathBuf> {
+pub fn place_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?;
     Some(path.parent()?.canonicalize().ok()?.join(name))
 }
@@ -278,120 +379,4 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
-}
-
-/// The thread that waits in a system call.
-struct Caller {
-    pid: Pid,
-    arguments: [u64; 6],
-}
-
-impl Caller {
-    /// The absolute path that an argument names; `None` if it names none.
-    fn path(&self, at: At, position: usize) -> Option<PathBuf> {
-        let words = self.text(self.arguments[position])?;
-        let written = Path::new(OsStr::from_bytes(&words));
-        if words.is_empty() || written.is_absolute() {
-            return (!words.is_empty()).then(|| self.seen_from_here(written));
-        }
-        let base = match at {
-            At::Folder(position) if self.arguments[position] as i32 != libc::AT_FDCWD => {
-                self.open_file(position)?
-            }
-            _ => std::fs::read_link(format!("/proc/{}/cwd", self.pid)).ok()?,
-        };
-        Some(base.join(written))
-    }
-
-    /// What a process calls itself and its open files, as another process names these.
-    fn seen_from_here(&self, path: &Path) -> PathBuf {
-        let own = PathBuf::from(format!("/proc/{}", self.pid));
-        let replaced = [
-            ("/proc/self", own.clone()),
-            ("/proc/thread-self", own.clone()),
-            ("/dev/fd", own.join("fd")),
-            ("/dev/stdin", own.join("fd/0")),
-            ("/dev/stdout", own.join("fd/1")),
-            ("/dev/stderr", own.join("fd/2")),
-        ];
-        let found = replaced
-            .iter()
-            .find_map(|(name, real)| Some((path.strip_prefix(name).ok()?, real)));
-        match found {
-            Some((rest, real)) if rest.as_os_str().is_empty() => real.clone(),
-            Some((rest, real)) => real.join(rest),
-            None => path.to_path_buf(),
-        }
-    }
-
-    /// The path of an open file; `None` for pipes, sockets and files that were removed.
-    fn open_file(&self, position: usize) -> Option<PathBuf> {
-        let number = self.arguments[position] as i32;
-        let path = std::fs::read_link(format!("/proc/{}/fd/{number}", self.pid)).ok()?;
-        (path.is_absolute() && !path.as_os_str().as_bytes().ends_with(b" (deleted)"))
-            .then_some(path)
-    }
-
-    /// Bytes up to a NUL.
-    fn text(&self, address: u64) -> Option<Vec<u8>> {
-        const PAGE: usize = 4096;
-        let mut found = Vec::new();
-        let mut address = usize::try_from(address)
-            .ok()
-            .filter(|address| *address != 0)?;
-        while found.len() <= libc::PATH_MAX as usize {
-            // What lies in the next page may not be there.
-            let mut chunk = [0u8; 256];
-            let length = chunk.len().min(PAGE - address % PAGE);
-            let read = self.read(address, &mut chunk[..length])?;
-            let chunk = &chunk[..read];
-            if let Some(end) = chunk.iter().position(|byte| *byte == 0) {
-                found.extend_from_slice(&chunk[..end]);
-                return Some(found);
-            }
-            found.extend_from_slice(chunk);
-            address += read;
-        }
-        None
-    }
-
-    fn read(&self, address: usize, to: &mut [u8]) -> Option<usize> {
-        let from = [RemoteIoVec {
-            base: address,
-            len: to.len(),
-        }];
-        let read = process_vm_readv(self.pid, &mut [IoSliceMut::new(to)], &from).ok()?;
-        (read > 0).then_some(read)
-    }
-
-    /// The first number of the structure that an argument points to.
-    fn number(&self, position: usize) -> Option<u64> {
-        let mut bytes = [0u8; 8];
-        let read = self.read(usize::try_from(self.arguments[position]).ok()?, &mut bytes)?;
-        (read == bytes.len()).then(|| u64::from_ne_bytes(bytes))
-    }
-
-    /// The path of a local socket's address.
-    fn socket(&self, address: usize, length: usize) -> Option<PathBuf> {
-        let mut bytes = [0u8; 110];
-        let length = usize::try_from(self.arguments[length])
-            .ok()?
-            .min(bytes.len());
-        let read = self.read(
-            usize::try_from(self.arguments[address]).ok()?,
-            &mut bytes[..length],
-        )?;
-        let (family, path) = bytes[..read].split_at_checked(2)?;
-        let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
-        if i32::from(u16::from_ne_bytes([family[0], family[1]])) != libc::AF_UNIX || path.is_empty()
-        {
-            return None;
-        }
-        let written = Path::new(OsStr::from_bytes(path));
-        if written.is_absolute() {
-            return Some(written.to_path_buf());
-        }
-        let base = std::fs::read_link(format!("/proc/{}/cwd", self.pid)).ok()?;
-        Some(base.join(written))
-    }
 }

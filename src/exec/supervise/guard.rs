@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -15,7 +16,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
-use super::super::sandbox::{Judge, Roots, Watch};
+use super::super::sandbox::{Judge, Roots, Scratch, Watch};
 use super::fds::receive;
 use super::launch::{launch, Launched};
 use super::order::Order;
@@ -118,7 +119,13 @@ impl Guard {
             .listener
             .zip(order.confine.as_ref())
             .map(|(listener, wants)| {
-                Watch::new(listener, Judge::new(wants, &roots.system), wants.enforce)
+                let scratch = Scratch::open(&temporary_folder(order), wants.enforce);
+                Watch::new(
+                    listener,
+                    Judge::new(wants, &roots.system),
+                    wants.enforce,
+                    scratch,
+                )
             });
         self.ended.watched = watch.is_some();
         let mut listening = true;
@@ -232,6 +239,13 @@ fn wait_for_any() -> nix::Result<(Pid, i32, u64)> {
             Ok((Pid::from_raw(pid), status, kilobytes * 1024))
         }
     }
+}
+
+/// The stage's own.
+fn temporary_folder(order: &Order) -> PathBuf {
+    let mut variables = order.env.iter();
+    let found = variables.find(|(name, _)| name == "TMPDIR");
+    found.map(|(_, value)| value.into()).unwrap_or_default()
 }
 
 fn readable<File: AsFd>(file: &File) -> PollFd<'_> {

@@ -1,9 +1,11 @@
 //! The deciding loop of a run: starts what can be started, takes what comes, ends what a signal ends.
 
 use std::collections::HashSet;
-use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
+use tokio::time::Instant;
 
 use crate::events::Event;
 use crate::flow::{Resources, StageId};
@@ -14,7 +16,7 @@ use super::super::resources::{machine_memory, Tokens};
 use super::super::stop::{Stop, Stopper};
 use super::commit::Committer;
 use super::priority;
-use super::signals::Signals;
+use super::signals::{runtime, Signals};
 use super::workers::Workers;
 use super::{Place, Run, RunError};
 
@@ -23,17 +25,13 @@ impl Run<'_> {
     pub(super) fn drive(&mut self) -> Result<(), RunError> {
         let mut limits = self.project.flow.limits.clone();
         limits.memory = limits.memory.or_else(machine_memory);
-        let (sender, receiver) = channel::<Message>();
+        let runtime = runtime().map_err(RunError::Runtime)?;
+        let (sender, receiver) = unbounded_channel::<Message>();
         let committed = sender.clone();
         let committer = Committer::start(self.project.clone(), move |count| {
             let _ = committed.send(Message::Committed { count });
         });
         self.committer = Some(committer.map_err(RunError::Runtime)?);
-        let signalled = sender.clone();
-        let _signals = Signals::start(move |signal| {
-            let _ = signalled.send(Message::Signal(signal));
-        })
-        .map_err(RunError::Runtime)?;
         let stopper = Arc::new(Stopper::new().map_err(RunError::Runtime)?);
         let mut drive = Drive {
             tokens: Tokens::new(self.options.jobs, &limits),
@@ -41,8 +39,9 @@ impl Run<'_> {
             stopper,
             keeping: HashSet::new(),
             deadline: None,
+            receiver,
         };
-        let driven = self.go_on(&mut drive, &receiver);
+        let driven = runtime.block_on(self.go_on(&mut drive));
         if driven.is_err() {
             drive.stopper.raise(Stop::Kill);
         }
@@ -51,18 +50,18 @@ impl Run<'_> {
         driven
     }
 
-    fn go_on(&mut self, drive: &mut Drive, receiver: &Receiver<Message>) -> Result<(), RunError> {
+    async fn go_on(&mut self, drive: &mut Drive) -> Result<(), RunError> {
+        let mut signals = Signals::listen().map_err(RunError::Runtime)?;
         loop {
             self.start_ready(drive)?;
             if drive.workers.busy() == 0 {
                 return Ok(());
             }
-            let Some(first) = drive.next(receiver) else {
-                continue;
-            };
+            let mut next = drive.next(&mut signals).await;
             // What came meanwhile is taken in the same go.
-            for message in std::iter::once(first).chain(receiver.try_iter()) {
+            while let Some(message) = next {
                 self.take(drive, message)?;
+                next = drive.receiver.try_recv().ok();
             }
             self.write_state()?;
         }
@@ -176,22 +175,30 @@ struct Drive {
     keeping: HashSet<StageId>,
     /// When what was asked to stop is killed.
     deadline: Option<Instant>,
+    receiver: UnboundedReceiver<Message>,
 }
 
 impl Drive {
     /// Waits for what comes next; `None` if that was the deadline.
-    fn next(&mut self, receiver: &Receiver<Message>) -> Option<Message> {
-        let Some(deadline) = self.deadline else {
-            return receiver.recv().ok();
-        };
-        match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+    async fn next(&mut self, signals: &mut Signals) -> Option<Message> {
+        tokio::select! {
+            biased;
+            signal = signals.next() => Some(Message::Signal(signal)),
+            () = passed(self.deadline) => {
                 self.deadline = None;
                 self.stopper.raise(Stop::Kill);
                 None
             }
+            message = self.receiver.recv() => message,
         }
+    }
+}
+
+/// When the deadline has passed; never if there is none.
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

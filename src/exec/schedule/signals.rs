@@ -1,37 +1,46 @@
-//! Signals that end a run, as a thread hears them.
+//! Signals that end a run, heard beside all else that the deciding loop waits for.
 
-use std::thread::JoinHandle;
+use std::io;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Handle;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{signal, Signal, SignalKind};
 
-/// Heard until it is dropped.
+/// What waits for messages, signals and deadlines, all on the thread that calls it.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+}
+
+/// Heard from when it is made.
 pub(super) struct Signals {
-    handle: Handle,
-    thread: Option<JoinHandle<()>>,
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
-    /// From now on `told` gets the number of each signal.
-    pub(super) fn start(told: impl Fn(i32) + Send + 'static) -> std::io::Result<Signals> {
+    /// Must be called within a runtime.
+    ///
+    /// # Errors
+    /// The system takes no handler.
+    pub(super) fn listen() -> io::Result<Signals> {
         crate::signals::handled_by_run();
-        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-        let handle = signals.handle();
-        let thread = std::thread::Builder::new()
-            .name("signals".to_string())
-            .spawn(move || signals.forever().for_each(told))?;
         Ok(Signals {
-            handle,
-            thread: Some(thread),
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
-}
 
-impl Drop for Signals {
-    fn drop(&mut self) {
-        self.handle.close();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    /// The number of the next signal.
+    pub(super) async fn next(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = self.hangup.recv() => SignalKind::hangup(),
+        };
+        kind.as_raw_value()
     }
 }

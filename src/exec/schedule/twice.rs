@@ -1,35 +1,29 @@
 //! `--twice`: every good stage runs again, and the bytes are compared.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
 
 use crate::events::Event;
 
 use super::super::attempt::{self, Attempt};
 use super::super::resources::Tokens;
 use super::super::stop::{Stop, Stopper};
-use super::signals::Signals;
+use super::signals::{runtime, Signals};
 use super::{Run, RunError};
 
 impl Run<'_> {
     /// `--twice`: runs every good stage again, keeps nothing, compares.
     pub(super) fn second_pass(&mut self) -> Result<(), RunError> {
         let stopper = Arc::new(Stopper::new().map_err(RunError::Runtime)?);
-        let signal = Arc::new(Mutex::new(None));
-        let (stop, heard) = (stopper.clone(), signal.clone());
-        let signals = Signals::start(move |signal| {
-            *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
-            stop.raise(Stop::Kill);
-        })
-        .map_err(RunError::Runtime)?;
-        self.compare_all(&stopper);
-        drop(signals);
+        let runtime = runtime().map_err(RunError::Runtime)?;
+        let compared = runtime.block_on(self.compare_all(&stopper));
         self.project.keeper.finish();
-        let signal = *signal.lock().unwrap_or_else(PoisonError::into_inner);
-        self.report.signal = self.report.signal.or(signal);
-        Ok(())
+        compared
     }
 
-    fn compare_all(&mut self, stopper: &Stopper) {
+    async fn compare_all(&mut self, stopper: &Arc<Stopper>) -> Result<(), RunError> {
+        let mut signals = Signals::listen().map_err(RunError::Runtime)?;
         let limits = &self.project.flow.limits;
         let tokens = Tokens::new(self.options.jobs, limits);
         for id in self.order.clone() {
@@ -45,9 +39,20 @@ impl Run<'_> {
                 run: self.options.run.clone(),
                 threads: tokens.threads(&self.project.flow.stage(id).resources),
             };
-            let result = attempt::compare(&attempt, &action, stopper);
+            let stop = stopper.clone();
+            let mut comparing = spawn_blocking(move || attempt::compare(&attempt, &action, &stop));
+            let result = loop {
+                tokio::select! {
+                    signal = signals.next() => {
+                        self.report.signal = self.report.signal.or(Some(signal));
+                        stopper.raise(Stop::Kill);
+                    }
+                    compared = &mut comparing => break compared,
+                }
+            };
+            let result = result.map_err(|error| RunError::Runtime(error.into()))?;
             if stopper.level() != Stop::No {
-                return;
+                break;
             }
             let stage = self.name(id);
             match result {
@@ -71,5 +76,6 @@ impl Run<'_> {
                 }
             }
         }
+        Ok(())
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::super::attempt::{self, Attempt, Done};
 use super::super::stop::Stopper;
 use super::super::work::Failed;
@@ -14,13 +16,13 @@ use super::drive::Message;
 /// As many threads as stages ever ran at the same time.
 pub(super) struct Workers {
     stopper: Arc<Stopper>,
-    told: Sender<Message>,
+    told: UnboundedSender<Message>,
     workers: Vec<(Sender<Attempt>, JoinHandle<()>)>,
     resting: Vec<usize>,
 }
 
 impl Workers {
-    pub(super) fn new(stopper: Arc<Stopper>, told: Sender<Message>) -> Workers {
+    pub(super) fn new(stopper: Arc<Stopper>, told: UnboundedSender<Message>) -> Workers {
         Workers {
             stopper,
             told,
@@ -78,7 +80,12 @@ impl Workers {
     }
 }
 
-fn work(number: usize, receiver: &Receiver<Attempt>, stop: &Stopper, told: &Sender<Message>) {
+fn work(
+    number: usize,
+    receiver: &Receiver<Attempt>,
+    stop: &Stopper,
+    told: &UnboundedSender<Message>,
+) {
     for attempt in receiver {
         let (id, started) = (attempt.id, Instant::now());
         let progress = |progress| {

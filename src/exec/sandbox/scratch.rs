@@ -156,8 +156,9 @@ impl Scratch {
         }
         let place = place_of(&opening.path)?;
         let own = self.names.contains(&place);
-        let shared = place.parent() == Some(&self.shared);
-        if !own && !(opening.new_only() && shared && refused(&place)) {
+        let made_here = opening.new_only() && place.parent() == Some(&self.shared);
+        let makes = made_here && refused(&place);
+        if !own && !makes {
             return None;
         }
         if !self.redirects {

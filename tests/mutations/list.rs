@@ -218,6 +218,24 @@ pub const MUTATIONS: &[Mutation] = &[
         changes: &[("src/flow/quote.rs", "        Language::Shell => Ok(shell(text, place)),", "        Language::Shell if place == Place::Comment => Ok(shell(text, place)),\n        Language::Shell => Ok(text.to_string()),")],
         tests: &["quoting::shell", "results::hostile_file_names_go_through"],
     },
+    Mutation {
+        name: "keeper-not-waited-for",
+        guarantee: "no process of a run outlives it",
+        changes: &[("src/exec/schedule/drive.rs", "        self.project.keeper.finish();\n", "")],
+        tests: &["signals::keeper_and_guards_are_gone_when_nanoflow_is"],
+    },
+    Mutation {
+        name: "guard-follows-links",
+        guarantee: "a stage gets no further through its guard",
+        changes: &[("src/exec/sandbox/scratch.rs", "OFlags::NOFOLLOW | OFlags::NONBLOCK", "OFlags::NONBLOCK")],
+        tests: &["scratch::a_stage_gets_no_further_through_its_guard"],
+    },
+    Mutation {
+        name: "scratch-left-to-the-kernel",
+        guarantee: "scratch files in /tmp are the stage's own",
+        changes: &[("src/exec/sandbox/scratch.rs", "            redirects,\n        })", "            redirects: redirects && folder.as_os_str().is_empty(),\n        })")],
+        tests: &["scratch::the_c_librarys_tmpfile_works", "scratch::new_files_in_tmp_are_the_stages_own"],
+    },
 ];
 
 const SUPERVISE: &str = "src/exec/supervise/keeper.rs";

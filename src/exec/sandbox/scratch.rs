@@ -42,8 +42,8 @@ struct Opening {
 }
 
 impl Opening {
-    /// Nothing if the call opens no path.
-    fn of(caller: &Caller, used: Use) -> Option<Opening> {
+    /// Nothing if the call opens no path, or cannot be about a scratch file: most calls are not, and the path is not read then.
+    fn of(caller: &Caller, used: Use, has_names: bool) -> Option<Opening> {
         let (at, path, flags, mode) = match used {
             Use::Open { at, path, flags } => (
                 at,
@@ -56,21 +56,26 @@ impl Opening {
             }
             _ => return None,
         };
+        // The kernel looks at the lower halves of these arguments alone.
+        let flags = OFlags::from_bits_retain(flags as u32);
+        if !has_names && !nameless(flags) && !new_only(flags) {
+            return None;
+        }
         Some(Opening {
             path: caller.path(at, path)?,
-            // The kernel looks at the lower halves of these arguments alone.
-            flags: OFlags::from_bits_retain(flags as u32),
+            flags,
             mode: Mode::from_raw_mode(mode as u32 & 0o7777),
         })
     }
+}
 
-    fn nameless(&self) -> bool {
-        self.flags.contains(OFlags::TMPFILE)
-    }
+fn nameless(flags: OFlags) -> bool {
+    flags.contains(OFlags::TMPFILE)
+}
 
-    fn new_only(&self) -> bool {
-        self.flags.contains(OFlags::CREATE | OFlags::EXCL)
-    }
+/// The file must not be there yet.
+fn new_only(flags: OFlags) -> bool {
+    flags.contains(OFlags::CREATE | OFlags::EXCL)
 }
 
 impl Scratch {
@@ -93,7 +98,7 @@ impl Scratch {
         used: Use,
         judge: &Judge,
     ) -> Option<Answer> {
-        if let Some(opening) = Opening::of(caller, used) {
+        if let Some(opening) = Opening::of(caller, used, !self.names.is_empty()) {
             return self.open_for(&opening, call.id, judge);
         }
         if self.names.is_empty() {
@@ -141,7 +146,7 @@ impl Scratch {
     fn open_for(&mut self, opening: &Opening, id: u64, judge: &Judge) -> Option<Answer> {
         let refused =
             |path: &Path| matches!(judge.judge(Access::Write, path), Verdict::Refuse { .. });
-        if opening.nameless() {
+        if nameless(opening.flags) {
             let folder = opening.path.canonicalize().ok()?;
             if folder != self.shared || !refused(&folder) {
                 return None;
@@ -151,12 +156,9 @@ impl Scratch {
                 false => Answer::Continue,
             });
         }
-        if !opening.new_only() && self.names.is_empty() {
-            return None;
-        }
         let place = place_of(&opening.path)?;
         let own = self.names.contains(&place);
-        let made_here = opening.new_only() && place.parent() == Some(&self.shared);
+        let made_here = new_only(opening.flags) && place.parent() == Some(&self.shared);
         let makes = made_here && refused(&place);
         if !own && !makes {
             return None;

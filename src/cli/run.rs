@@ -222,7 +222,7 @@ fn glance(global: &Global, arguments: &Args, question: &Question) -> Result<Opti
     match snapshot::look(&base, &root, question, true) {
         Looked::Clean(clean) => {
             tracing::debug!("snapshot: nothing changed");
-            nothing_to_do(global, &clean, &root, held, started)
+            nothing_to_do(global, *clean, &root, held, started)
         }
         Looked::Changed(changed) => match changed.part() {
             Some(part) => {
@@ -237,11 +237,12 @@ fn glance(global: &Global, arguments: &Args, question: &Question) -> Result<Opti
 
 fn nothing_to_do(
     global: &Global,
-    clean: &Clean,
+    clean: Clean,
     root: &Path,
     mut held: Lock,
     started: Instant,
 ) -> Result<Option<u8>, CliError> {
+    let stages = clean.stages;
     let Some(lines) = clean.lines() else {
         return Ok(None);
     };
@@ -251,14 +252,14 @@ fn nothing_to_do(
     events.emit(&Event::RunStarted {
         run: run.clone(),
         time: crate::events::now(),
-        stages: clean.stages,
+        stages,
         command: command_line(),
     });
-    events.emit_cached(&lines, clean.stages);
+    events.emit_cached(&lines, stages);
     events.emit(&Event::RunFinished {
         run,
         executed: 0,
-        cached: clean.stages,
+        cached: stages,
         remote: 0,
         failed: 0,
         skipped: 0,

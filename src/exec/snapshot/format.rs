@@ -1,9 +1,9 @@
 //! The snapshot's file: sections that are read only as far as they are needed.
 //!
 //! ```text
-//! "nfclean2"
+//! "nfclean3"
 //! 6 × length u64                watch, lines, digests, owners, stages, frame
-//! BLAKE3 of each 16 KiB of each section
+//! BLAKE3 of each 64 KiB of each section
 //! BLAKE3 of all before it       the snapshot's name for what is noted later about it
 //! watch    head: u32 length, JSON; then groups of files: folder, count, files (flags, name, identity), names end in NUL
 //! lines    what the journal and `--json` get for stages that are cached, one JSON line each
@@ -25,11 +25,11 @@ use crate::store::Digest;
 use super::files::{put_u32, Cursor, Watched};
 use super::Head;
 
-const MAGIC: &[u8; 8] = b"nfclean2";
+const MAGIC: &[u8; 8] = b"nfclean3";
 const SECTIONS: usize = 6;
 const HEAD: usize = 8 + SECTIONS * 8;
 /// What is read and checked in one go.
-const CHUNK: usize = 16 << 10;
+const CHUNK: usize = 64 << 10;
 
 #[derive(Debug, Clone, Copy)]
 pub enum Section {
@@ -231,9 +231,23 @@ impl File {
 
     /// A whole section; `None` if it is damaged.
     pub fn read(&self, section: Section) -> Option<Vec<u8>> {
+        self.read_in(section, Vec::new())
+    }
+
+    /// The same in memory that was used before, which costs less than to get some.
+    pub fn read_in(&self, section: Section, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        use std::io::{Read, Seek, SeekFrom};
         let (place, first) = self.place(section);
-        let mut bytes = vec![0u8; self.length(section)];
-        self.file.read_exact_at(&mut bytes, place as u64).ok()?;
+        let length = self.length(section);
+        bytes.clear();
+        bytes.reserve_exact(length);
+        // Not `read_exact_at`, before which all of the memory would have to be filled with zeros.
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(place as u64)).ok()?;
+        file.take(length as u64).read_to_end(&mut bytes).ok()?;
+        if bytes.len() != length {
+            return None;
+        }
         let mut numbered = (first..).zip(bytes.chunks(CHUNK));
         let whole = numbered.all(|(number, chunk)| self.is_whole(number, chunk));
         whole.then_some(bytes)

@@ -37,16 +37,18 @@ pub struct Clean {
     pub stages: usize,
     file: format::File,
     later: Later,
+    /// Memory that is not needed any more.
+    used: Vec<u8>,
 }
 
 impl Clean {
     /// What journal and `--json` say of the stages, a JSON line each; `None` if that part is damaged.
-    pub fn lines(&self) -> Option<Vec<u8>> {
-        lines_but(&self.file, &self.later, &BTreeSet::new())
+    pub fn lines(self) -> Option<Vec<u8>> {
+        lines_but(&self.file, &self.later, &BTreeSet::new(), self.used)
     }
 
     /// Names of the stages, in their order; `None` if that part is damaged.
-    pub fn names(&self) -> Option<Vec<String>> {
+    pub fn names(self) -> Option<Vec<String>> {
         let lines = self.lines()?;
         let lines = lines.split(|byte| *byte == b'\n');
         lines
@@ -59,13 +61,14 @@ impl Clean {
     }
 }
 
-/// The lines of all stages but some.
+/// The lines of all stages but some. `used` is memory to read them into.
 pub(super) fn lines_but(
     file: &format::File,
     later: &Later,
     out: &BTreeSet<u32>,
+    used: Vec<u8>,
 ) -> Option<Vec<u8>> {
-    let lines = file.read(Section::Lines)?;
+    let lines = file.read_in(Section::Lines, used)?;
     if later.lines.is_empty() && out.is_empty() {
         return Some(lines);
     }
@@ -151,12 +154,14 @@ fn try_look(base: &Path, root: &Path, question: &Question, refresh: bool) -> Opt
     }
     if refresh && any {
         let kept = match many {
-            true => file.rewrite(&path, watch).and_then(|()| {
-                let file = format::File::open(&path);
-                let damaged = || std::io::Error::from(std::io::ErrorKind::InvalidData);
-                later.rename(&file.ok_or_else(damaged)?);
-                later.write(&path)
-            }),
+            true => file
+                .rewrite(&path, std::mem::take(&mut watch))
+                .and_then(|()| {
+                    let file = format::File::open(&path);
+                    let damaged = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+                    later.rename(&file.ok_or_else(damaged)?);
+                    later.write(&path)
+                }),
             false => later.write(&path),
         };
         if let Err(error) = kept {
@@ -168,6 +173,7 @@ fn try_look(base: &Path, root: &Path, question: &Question, refresh: bool) -> Opt
         stages,
         file,
         later,
+        used: watch,
     })))
 }
 

@@ -133,7 +133,7 @@ impl Changed {
             renumber(&mut stage, |number| place.get(&number).copied())?;
             flow.stages.push(stage);
         }
-        let aside = lines_but(&previous.file, &previous.later, &touched)?;
+        let aside = lines_but(&previous.file, &previous.later, &touched, Vec::new())?;
         let file = base.join(&previous.head.question.file);
         let project = Project::part(&file, flow, stat)?;
         previous.numbers = numbers;
@@ -267,7 +267,7 @@ impl Previous {
 
     /// The lines of all stages.
     pub(super) fn all_lines(&self, later: &Later) -> Option<Vec<Cow<'_, [u8]>>> {
-        let lines = lines_but(&self.file, later, &BTreeSet::new())?;
+        let lines = lines_but(&self.file, later, &BTreeSet::new(), Vec::new())?;
         let lines = lines.split_inclusive(|byte| *byte == b'\n');
         Some(lines.map(|line| Cow::Owned(line.to_vec())).collect())
     }

@@ -133,7 +133,7 @@ pub fn write(rows: &[Row], stages: &Points, bytes: &Points) {
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
-const LEFT: f64 = 70.0;
+const LEFT: f64 = 90.0;
 const BOTTOM: f64 = 50.0;
 const MARGIN: f64 = 20.0;
 
@@ -177,7 +177,7 @@ fn plot(points: &Points, peer: &str, sizes: &str, what: &str) -> String {
             thousands(*count)
         );
     }
-    let mut line = |name: &str, color: &str, values: Vec<(f64, f64)>, label_down: f64| {
+    let mut line = |name: &str, color: &str, values: Vec<(f64, f64)>, place: f64| {
         let path: Vec<String> = values
             .iter()
             .map(|(count, seconds)| format!("{:.1},{:.1}", across(*count), up(*seconds)))
@@ -195,21 +195,19 @@ fn plot(points: &Points, peer: &str, sizes: &str, what: &str) -> String {
                 up(*seconds)
             );
         }
-        if let Some((count, seconds)) = values.get(1) {
-            let _ = writeln!(
-                out,
-                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{color}\">{name}</text>",
-                across(*count) + 12.0,
-                up(*seconds) + label_down
-            );
-        }
+        let _ = writeln!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{color}\">{name}</text>",
+            LEFT + 16.0,
+            MARGIN + 22.0 + place * 18.0
+        );
     };
     let own = points.iter();
     let own = own.map(|(count, own, _)| (*count as f64, own.cpu_seconds));
-    line("nanoflow", "#1a6fb5", own.collect(), 18.0);
+    line("nanoflow", "#1a6fb5", own.collect(), 0.0);
     let peers = points.iter();
     let peers = peers.filter_map(|(count, _, peer)| Some((*count as f64, (*peer)?.cpu_seconds)));
-    line(peer, "#c0562b", peers.collect(), -12.0);
+    line(peer, "#c0562b", peers.collect(), 1.0);
     let _ = writeln!(
         out,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{sizes}</text>\n<text x=\"18\" y=\"{:.1}\" transform=\"rotate(-90 18 {:.1})\" text-anchor=\"middle\">CPU time, {what}</text>\n</svg>",

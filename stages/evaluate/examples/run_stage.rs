@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         nanoflow_stage_smoothquant::stage(),
         nanoflow_stage_prune::stage(),
         nanoflow_stage_evaluate::stage(),
+        nanoflow_stage_evaluate::table_stage(),
     ];
     match arguments.as_slice() {
         [id, request] => match stages.iter().find(|stage| stage.id() == id) {

@@ -1,11 +1,12 @@
 //! Training and evaluation against PyTorch on the CPU, shape by shape in one run.
 //!
-//! `cargo bench -p nanoflow-model --bench training -- --python PYTHON [--threads N] [--seconds S] [--rounds R] [--write FILE]`
+//! `cargo bench -p nanoflow-model --bench training -- --python PYTHON [--threads N] [--seconds S] [--rounds R] [--write PAGE]`
 //!
 //! Every measurement is a process of its own; the two programs take turns, and the best of each counts. Without `--python` only this
 //! program is measured. What the machine can do at most is measured too: one large matrix product.
 
 use std::io::{Error, Write as _};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -116,8 +117,12 @@ fn main() -> Result<(), Error> {
     );
     println!("{note}");
     if let Some(path) = &options.write {
-        let text = std::fs::read_to_string(path)?;
-        std::fs::write(path, replace_table(&text, &note, &table))?;
+        // cargo runs benches in the folder of their package; the path is one of the repository.
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(path);
+        let text = std::fs::read_to_string(&path)?;
+        std::fs::write(&path, replace_table(&text, &note, &table))?;
     }
     Ok(())
 }

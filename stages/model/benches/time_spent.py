@@ -1,7 +1,7 @@
 """Where the time of training and evaluation goes, by Linux's `perf`: a table in Markdown, in percent of all samples.
 
     cargo bench -p nanoflow-model --bench training --no-run      # prints the program's path
-    python stages/model/benches/profile.py PROGRAM [--write PAGE]
+    python stages/model/benches/time_spent.py PROGRAM [--write PAGE]
 
 Needs `perf`, `addr2line` and `readelf`. A sample counts for the function of this crate that it fell into, by way of inlined ones too. With
 --write the table replaces what stands between `<!-- profile -->` and `<!-- end of profile -->` of the page.
@@ -127,4 +127,5 @@ def main():
         open(page, "w").write(f"{before}<!-- profile -->\n{table}<!-- end of profile -->{after}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,22 +1,28 @@
-//! Faults put in on purpose: for each guarantee one change of the sources that breaks it, and the test that must notice.
+//! Faults put in on purpose: for each guarantee one change of the sources that breaks it, and the tests that must notice.
 //!
 //! `cargo test --release --test mutations -- --ignored --nocapture` copies the sources, puts in one fault after the other, builds the
-//! program, runs the tests that are named and prints the table of `docs/testing.md`. `NANOFLOW_MUTATIONS=words` picks some.
-//! The quick test only looks whether every change still fits its file and every test still exists.
+//! engine, runs the tests that are named, and writes the table of `docs/testing.md`. What came of each fault is kept, so a run that was
+//! broken off goes on where it was; `NANOFLOW_MUTATIONS=words` picks some, `NANOFLOW_MUTATIONS=all` makes all of them again. The quick tests look whether every change still fits its
+//! file, every test still exists, and the page tells of faults that are on the list.
 
+#[path = "mutations/build.rs"]
+mod build;
 #[path = "mutations/list.rs"]
 mod list;
+#[path = "mutations/page.rs"]
+mod page;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use list::{Mutation, MUTATIONS};
+use build::Workshop;
+use list::{all, Mutation};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The file with the fault in it.
+/// The files with the fault in them.
 fn mutated(folder: &Path, mutation: &Mutation) -> Vec<(PathBuf, String)> {
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     for (file, old, new) in mutation.changes {
@@ -32,14 +38,17 @@ fn mutated(folder: &Path, mutation: &Mutation) -> Vec<(PathBuf, String)> {
         };
         let text = &mut files[at].1;
         let count = text.matches(old).count();
-        assert_eq!(
-            count, 1,
-            "{}: {file} has {count} times: {old}",
-            mutation.name
-        );
+        let name = mutation.name;
+        assert_eq!(count, 1, "{name}: {file} has {count} times: {old}");
         *text = text.replace(old, new);
     }
     files
+}
+
+/// What a kept result is about: it counts as long as the fault and the names of its tests stay as they are.
+fn digest(mutation: &Mutation) -> String {
+    let text = format!("{:?} {:?}", mutation.changes, mutation.tests);
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 #[test]
@@ -54,150 +63,86 @@ fn every_change_fits_and_every_test_exists() {
             }
         }
     }
-    for mutation in MUTATIONS {
+    let mut names = BTreeSet::new();
+    for mutation in all() {
         mutated(root(), mutation);
+        let name = mutation.name;
+        assert!(names.insert(name), "{name} stands there twice");
+        assert!(!mutation.tests.is_empty(), "{name} names no test");
         for test in mutation.tests {
-            let name = test.rsplit("::").next().unwrap_or_default();
-            let there = sources.contains(&format!("fn {name}("));
-            assert!(there, "{}: there is no test '{test}'", mutation.name);
+            let function = test.rsplit("::").next().unwrap_or_default();
+            let there = sources.contains(&format!("fn {function}("));
+            assert!(there, "{name}: there is no test '{test}'");
         }
     }
-}
-
-/// Copies everything that a build reads.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("sources").flatten() {
-        let name = entry.file_name();
-        let skip = ["target", "cache", "artifacts", ".git"];
-        if skip.iter().any(|word| name == *word) {
-            continue;
-        }
-        let path = to.join(&name);
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => copy(&entry.path(), &path),
-            Ok(kind) if kind.is_file() => {
-                std::fs::copy(entry.path(), path).expect("copy");
-            }
-            _ => {}
-        }
-    }
-}
-
-fn cargo(folder: &Path, target: &Path, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO"))
-        .args(["--config", "profile.release.package.nanoflow.opt-level=0"])
-        .args(arguments)
-        .args(["--release", "--no-default-features", "--target-dir"])
-        .arg(target)
-        .current_dir(folder)
-        .output()
-        .expect("cargo");
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    (output.status.success(), text)
-}
-
-/// Names of failed tests in what a test program printed.
-fn failed(text: &str) -> Vec<String> {
-    text.lines()
-        .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
-        .map(str::to_string)
-        .collect()
-}
-
-/// The tests of the whole program, built once, against this build of it.
-fn program_tests(tests: &Path, target: &Path, names: &[&str]) -> Vec<String> {
-    let output = Command::new(tests)
-        .args(["--exact", "--test-threads=2"])
-        .args(names)
-        .env("NANOFLOW_TEST_PROGRAM", target.join("release/nanoflow"))
-        .output()
-        .expect("tests");
-    failed(&String::from_utf8_lossy(&output.stdout))
 }
 
 #[test]
-#[ignore = "builds the program once for each fault"]
-fn every_fault_is_noticed() {
-    let wanted = std::env::var("NANOFLOW_MUTATIONS").unwrap_or_default();
-    let temporary = tempfile::tempdir().expect("a folder");
-    let folder = temporary.path().join("nanoflow");
-    copy(root(), &folder);
-    let target = std::env::var_os("NANOFLOW_MUTATIONS_TARGET")
-        .map_or_else(|| temporary.path().join("target"), PathBuf::from);
-    let (good, text) = cargo(&folder, &target, &["test", "--test", "program", "--no-run"]);
-    let tests = text
-        .lines()
-        .find_map(|line| {
-            let line = line
-                .trim()
-                .strip_prefix("Executable tests/program/main.rs (")?;
-            Some(target.parent()?.join(line.strip_suffix(')')?))
-        })
-        .filter(|_| good)
-        .unwrap_or_else(|| panic!("{text}"));
-    println!("| guarantee | fault put in | tests that fail |\n|---|---|---|");
-    let mut unnoticed = Vec::new();
-    for mutation in MUTATIONS {
-        if !wanted.is_empty() && !wanted.split_whitespace().any(|word| mutation.name == word) {
-            continue;
-        }
-        let files = mutated(&folder, mutation);
-        let mut before = Vec::new();
-        for (path, text) in &files {
-            before.push((path, std::fs::read(path).expect("source")));
-            std::fs::write(path, text).expect("source");
-        }
-        let (unit, whole): (Vec<&str>, Vec<&str>) = mutation
-            .tests
-            .iter()
-            .partition(|test| test.contains("::tests::"));
-        let mut noticed = Vec::new();
-        if !whole.is_empty() {
-            let (good, text) = cargo(&folder, &target, &["build", "--bin", "nanoflow"]);
-            assert!(good, "{} does not build:\n{text}", mutation.name);
-            noticed.extend(program_tests(&tests, &target, &whole));
-        }
-        if !unit.is_empty() {
-            let arguments = [&["test", "--lib", "--"][..], &unit].concat();
-            let at = arguments.iter().position(|word| *word == "--").unwrap_or(2);
-            let (before, after) = arguments.split_at(at);
-            let output = Command::new(env!("CARGO"))
-                .args(["--config", "profile.release.package.nanoflow.opt-level=0"])
-                .args(before)
-                .args(["--release", "--no-default-features", "--target-dir"])
-                .arg(&target)
-                .args(after)
-                .current_dir(&folder)
-                .output()
-                .expect("cargo");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let built = text.contains("test result:");
-            assert!(
-                built,
-                "{}: {}",
-                mutation.name,
-                String::from_utf8_lossy(&output.stderr)
-            );
-            noticed.extend(failed(&text));
-        }
-        for (path, bytes) in before {
-            std::fs::write(path, bytes).expect("source");
-        }
-        let names: Vec<String> = noticed.iter().map(|name| format!("`{name}`")).collect();
-        println!(
-            "| {} | {} | {} |",
-            mutation.guarantee,
-            mutation.name,
-            names.join(", ")
-        );
-        if noticed.is_empty() {
-            unnoticed.push(mutation.name);
+fn the_page_tells_of_faults_on_the_list() {
+    let mut listed = all();
+    for row in page::rows(&page::read()) {
+        // In the list's order; one that is not on the page was not run since it came on the list.
+        let found = listed.find(|mutation| mutation.name == row.fault);
+        let mutation =
+            found.unwrap_or_else(|| panic!("{}: not on the list, or not in its order", row.fault));
+        assert_eq!(row.guarantee, mutation.guarantee, "{}", row.fault);
+        assert!(!row.tests.is_empty(), "{}: no test fails", row.fault);
+        for test in &row.tests {
+            let named = mutation.tests.contains(&test.as_str());
+            assert!(named, "{}: '{test}' is not named for it", row.fault);
         }
     }
-    assert!(unnoticed.is_empty(), "not noticed: {unnoticed:?}");
+}
+
+#[test]
+#[ignore = "builds the engine once for each fault"]
+fn every_fault_is_noticed() {
+    let wanted = std::env::var("NANOFLOW_MUTATIONS").unwrap_or_default();
+    let wanted: Vec<&str> = wanted.split_whitespace().collect();
+    let workshop = Workshop::open(root());
+    let sources = workshop.sources();
+    let left: Vec<&Mutation> = all()
+        .filter(|mutation| {
+            let named = |word: &&str| *word == mutation.name || *word == "all";
+            wanted.is_empty() || wanted.iter().any(named)
+        })
+        .filter(|mutation| {
+            let known = workshop.known(mutation.name, &digest(mutation));
+            !wanted.is_empty() || known.is_none()
+        })
+        .collect();
+    if !left.is_empty() {
+        let tests: BTreeSet<&str> = left.iter().flat_map(|m| m.tests).copied().collect();
+        let tests: Vec<&str> = tests.into_iter().collect();
+        println!("without a fault: {} tests", tests.len());
+        let failed = workshop.failing_without_a_fault(&tests);
+        let failed = failed.unwrap_or_else(|text| panic!("the sources do not build:\n{text}"));
+        assert!(failed.is_empty(), "these fail without a fault: {failed:?}");
+    }
+    for mutation in left {
+        let started = std::time::Instant::now();
+        let files = mutated(&sources, mutation);
+        let faulty = workshop.with(&files, || workshop.failing(mutation.tests));
+        let failed =
+            faulty.unwrap_or_else(|text| panic!("{} does not build:\n{text}", mutation.name));
+        let seconds = started.elapsed().as_secs();
+        println!("{} ({seconds} s): {failed:?}", mutation.name);
+        workshop.note(mutation.name, &digest(mutation), &failed);
+    }
+    let mut rows = Vec::new();
+    let mut open = Vec::new();
+    for mutation in all() {
+        match workshop.known(mutation.name, &digest(mutation)) {
+            Some(tests) if !tests.is_empty() => rows.push(page::Row {
+                guarantee: mutation.guarantee.to_string(),
+                fault: mutation.name.to_string(),
+                tests,
+            }),
+            Some(_) => open.push(format!("{}: not noticed", mutation.name)),
+            None if wanted.is_empty() => open.push(format!("{}: not run", mutation.name)),
+            None => {}
+        }
+    }
+    page::write(&rows);
+    assert!(open.is_empty(), "{open:#?}");
 }

@@ -101,7 +101,7 @@ type Answer = (
 
 impl Side {
     fn new(long_way: bool) -> Side {
-        let flow = Flow::new(&FLOW.replace("PARAM", "0"));
+        let flow = Flow::in_memory(&FLOW.replace("PARAM", "0"));
         for name in SOURCES {
             flow.write(name, format!("{name} 0\n"));
         }

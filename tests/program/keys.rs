@@ -254,3 +254,15 @@ fn the_number_of_threads_is_no_part_of_a_key() {
     assert_eq!(flow.outcomes(&["-j4"]), ["a=cached"]);
     assert_eq!(flow.outcomes(&["-j1"]), ["a=cached"]);
 }
+
+#[test]
+fn a_flow_parameter_that_nothing_uses_is_no_part_of_a_key() {
+    let flow = Flow::new(
+        "version: 1\nparams: { used: 1, other: 1 }\nstages:\n  a: { run: 'echo {{ flow.used }} > {{ outputs.o }}', outputs: { o: o } }\n  b: { run: [sh, -c, 'echo 1 > o'], outputs: { o: o } }\n",
+    );
+    flow.expect(0, &["run"]);
+    flow.edit("other: 1", "other: 2");
+    assert_eq!(flow.outcomes(&[]), ["a=cached", "b=cached"]);
+    flow.edit("used: 1", "used: 2");
+    assert_eq!(flow.outcomes(&[]), ["b=cached", "a=executed"]);
+}

@@ -159,6 +159,7 @@ fn killed_between_some_calls() {
 fn killed_between_all_calls() {
     let flow = Flow::new(FLOW);
     let all = calls(&flow);
+    println!("killed before each of {all} calls, twice");
     for place in 1..=all {
         check(&flow, place, place);
     }

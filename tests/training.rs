@@ -103,10 +103,9 @@ impl Flow {
 
 /// The last N of lines `step N: …`.
 fn last_step(log: &str) -> Option<u64> {
-    let steps = log
-        .lines()
-        .filter_map(|line| line.strip_prefix("step ")?.split_once(':'));
-    steps.last()?.0.parse().ok()
+    let mut lines = log.lines().rev();
+    let (step, _) = lines.find_map(|line| line.strip_prefix("step ")?.split_once(':'))?;
+    step.parse().ok()
 }
 
 /// Processes that work in this folder.

@@ -5,7 +5,7 @@
 //! Every measurement is a process of its own; the two programs take turns, and the best of each counts. Without `--python` only this
 //! program is measured. What the machine can do at most is measured too: one large matrix product.
 
-use std::io::{Error, Write as _};
+use std::io::Error;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -89,9 +89,9 @@ fn main() -> Result<(), Error> {
         return child(&arguments[place + 1..]);
     }
     let options = Options::read();
-    let mut table = String::from(HEADING);
     let mut version = String::new();
     let mut limit = 0.0f64;
+    let mut measured = Vec::new();
     for (name, shape) in SHAPES {
         for mode in ["train", "evaluate"] {
             let (mut ours, mut theirs) = (Figures::default(), Figures::default());
@@ -103,19 +103,21 @@ fn main() -> Result<(), Error> {
                 }
             }
             version.clone_from(&theirs.version);
-            let share = operations(mode, &shape) * ours.tokens_per_second / limit;
-            let row = row(name, mode, &ours, &theirs, share);
-            print!("{row}");
-            std::io::stdout().flush()?;
-            table.push_str(&row);
+            println!("{name} {mode}: {:.0} tokens/s", ours.tokens_per_second);
+            measured.push((name, shape, mode, ours, theirs));
         }
+    }
+    let mut table = String::from(HEADING);
+    for (name, shape, mode, ours, theirs) in &measured {
+        let share = operations(mode, shape) * ours.tokens_per_second / limit;
+        table.push_str(&row(name, mode, ours, theirs, share));
     }
     let note = format!(
         "PyTorch {version}, {} thread(s) each; ratios above 1 are in favour of nanoflow. One product of two 1024 × 1024 matrices: {:.0} Gflop/s.",
         options.threads,
         limit / 1e9
     );
-    println!("{note}");
+    println!("{note}\n\n{table}");
     if let Some(path) = &options.write {
         // cargo runs benches in the folder of their package; the path is one of the repository.
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))

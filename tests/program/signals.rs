@@ -15,13 +15,23 @@ stages:
   tidy: { run: "(setsid sleep MARK > /dev/null 2>&1 &); sleep MARK & echo x > {{ outputs.o }}", outputs: { o: o.txt } }
 "#;
 
+/// When a process began, in clock ticks since the machine did; from the text of its `stat`.
+fn began(stat: &str) -> Option<u64> {
+    let fields = stat.rsplit(')').next()?;
+    fields.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Processes of this mark that live. Those that began before these tests did are somebody else's.
 fn alive(mark: &str) -> usize {
+    let own = std::fs::read_to_string("/proc/self/stat").expect("/proc");
+    let own = began(&own);
     let mut count = 0;
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
         let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let text = String::from_utf8_lossy(&words).replace('\0', " ");
-        let state = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        count += usize::from(text.trim() == format!("sleep {mark}") && !state.contains(") Z"));
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let lives = !stat.contains(") Z") && began(&stat) >= own;
+        count += usize::from(text.trim() == format!("sleep {mark}") && lives);
     }
     count
 }
@@ -257,6 +267,28 @@ fn a_good_stage_leaves_no_child() {
     let flow = Flow::new(&STUBBORN.replace("MARK", mark));
     flow.expect(0, &["run", "tidy"]);
     assert_eq!(alive(mark), 0);
+}
+
+/// Not at the end of the run, when all that is left is ended anyway: as soon as the stage has ended.
+#[test]
+fn a_good_stage_s_children_are_gone_when_the_next_one_runs() {
+    let (mark, next) = ("86416", "86417");
+    let text = format!(
+        "{STUBBORN}  next: {{ run: 'cat {{{{ inputs.o }}}}; sleep {next}; echo x > {{{{ outputs.o }}}}', inputs: {{ o: tidy.o }}, outputs: {{ o: o.txt }} }}\n"
+    );
+    let flow = Flow::new(&text.replace("MARK", mark));
+    let mut child = flow
+        .command()
+        .args(["run", "next"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("nanoflow starts");
+    wait_until("the next stage runs", || alive(next) == 1);
+    let left = alive(mark);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a number"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("told");
+    child.wait().expect("it ends");
+    assert_eq!(left, 0, "left by the stage before");
 }
 
 /// Processes that were started for this flow and still live.

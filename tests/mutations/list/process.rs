@@ -81,7 +81,7 @@ pub const MUTATIONS: &[Mutation] = &[
         changes: &[
             ("src/exec/supervise/guard.rs", "        self.ended.killed = kill_all();", "        self.ended.killed = 0;"),
         ],
-        tests: &["signals::a_good_stage_leaves_no_child"],
+        tests: &["signals::a_good_stage_s_children_are_gone_when_the_next_one_runs"],
     },
     Mutation {
         name: "children-outlive-nanoflow",

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use crate::common::Flow;
 
-/// A stage that ignores signals and starts processes in every way that might escape.
+/// A stage that ignores signals and starts processes in every way that might escape. A program that is only about to be
+/// started when its stage ends cannot be, so there is time to.
 const STUBBORN: &str = r#"
 version: 1
 stages:
   a:
     run: "trap '' TERM INT HUP; (setsid sleep MARK &) ; sleep MARK & sleep MARK | sleep MARK; echo x > {{ outputs.o }}"
     outputs: { o: o.txt }
-  tidy: { run: "(setsid sleep MARK > /dev/null 2>&1 &); sleep MARK & echo x > {{ outputs.o }}", outputs: { o: o.txt } }
+  tidy: { run: "(setsid sleep MARK > /dev/null 2>&1 &); sleep MARK & sleep 0.3; echo x > {{ outputs.o }}", outputs: { o: o.txt } }
 "#;
 
 /// When a process began, in clock ticks since the machine did; from the text of its `stat`.

@@ -1,7 +1,7 @@
 //! A look at the last run's snapshot and the long way over the flow file give the same answers.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -140,11 +140,8 @@ impl Side {
             Edit::Parameter(value) => self.parameter = *value,
             Edit::Level(value) => self.level = *value,
             Edit::AddStage => self.added = (self.added + 1) % 3,
-            Edit::Cache {
-                folder,
-                which,
-                remove,
-            } => self.spoil(folder, *which, *remove),
+            // Both sides at once, in `spoil_both`.
+            Edit::Cache { .. } => {}
             Edit::Invalidate(stage) => {
                 self.run(&["invalidate", stage]);
             }
@@ -164,27 +161,29 @@ impl Side {
         }
     }
 
-    fn spoil(&self, folder: &str, which: usize, remove: bool) {
+    /// The files below a folder of the cache that can be damaged.
+    fn cached(&self, folder: &str) -> BTreeSet<PathBuf> {
         let root = self.flow.path("cache").join(folder);
-        let mut files = Vec::new();
+        let mut files = BTreeSet::new();
         for_each_file(&root, &mut |path| {
-            let name = path.strip_prefix(&root).expect("below").to_path_buf();
+            let name = path.strip_prefix(&root).expect("below");
             // Names of runs and of snapshots differ between the two folders.
             let stays = ["runs", "clean", "memo", "lock"];
             if !stays.iter().any(|stays| name.starts_with(stays)) {
-                files.push(path.to_path_buf());
+                files.insert(Path::new(folder).join(name));
             }
         });
-        files.sort();
-        let Some(path) = files.get(which % files.len().max(1)) else {
-            return;
-        };
+        files
+    }
+
+    fn spoil(&self, file: &Path, remove: bool) {
+        let path = self.flow.path("cache").join(file);
         if remove {
             std::fs::remove_file(path).expect("removed");
             return;
         }
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).expect("opened");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("opened");
         std::fs::write(path, "spoilt").expect("spoilt");
     }
 
@@ -233,10 +232,29 @@ fn for_each_file(folder: &Path, seen: &mut dyn FnMut(&Path)) {
     }
 }
 
+/// Damages the same file on both sides. Only one way needs the stat cache, so a removed one comes back on that side alone.
+fn spoil_both(sides: &[Side; 2], folder: &str, which: usize, remove: bool) {
+    let [short, long] = sides.each_ref().map(|side| side.cached(folder));
+    let both: Vec<&PathBuf> = short.intersection(&long).collect();
+    if let Some(file) = both.get(which % both.len().max(1)) {
+        for side in sides {
+            side.spoil(file, remove);
+        }
+    }
+}
+
 fn compare(rounds: &[Vec<Edit>]) -> Result<(), TestCaseError> {
     let mut sides = [Side::new(false), Side::new(true)];
     for (round, edits) in std::iter::once(&Vec::new()).chain(rounds).enumerate() {
         for edit in edits {
+            if let Edit::Cache {
+                folder,
+                which,
+                remove,
+            } = edit
+            {
+                spoil_both(&sides, folder, *which, *remove);
+            }
             for side in &mut sides {
                 side.edit(edit);
             }

@@ -1,5 +1,6 @@
 //! Ends that were not planned: nothing of a stage outlives nanoflow.
 
+use std::ops::{Deref, DerefMut};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -45,13 +46,40 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn start(flow: &Flow, mark: &str) -> Child {
-    let child = flow
-        .command()
-        .args(["run", "a"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("run");
+/// A run that is under way; one that a failed test leaves is killed, and its stages with it.
+struct Running(Child);
+
+impl Running {
+    fn start(flow: &Flow, target: &str) -> Running {
+        let mut command = flow.command();
+        command.args(["run", target]).stderr(Stdio::null());
+        Running(command.spawn().expect("nanoflow starts"))
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(flow: &Flow, mark: &str) -> Running {
+    let child = Running::start(flow, "a");
     wait_until("the stage starts", || alive(mark) >= 4);
     child
 }
@@ -123,12 +151,7 @@ fn slow() -> u32 {
 #[test]
 fn a_stage_may_clean_up() {
     let flow = Flow::new("version: 1\nstages:\n  a: { run: \"trap 'sleep 0.2; echo cleaned; exit 1' TERM; sleep 86423 & wait\", outputs: { o: o } }\n");
-    let mut child = flow
-        .command()
-        .args(["run"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("run");
+    let mut child = Running::start(&flow, "a");
     wait_until("the stage starts", || alive("86423") == 1);
     signal(&child, "INT");
     assert_eq!(child.wait().expect("end").code(), Some(130));
@@ -220,12 +243,7 @@ fn without_its_keeper_a_run_goes_on() {
     let flow = Flow::new(
         "version: 1\nstages:\n  a: { run: 'sleep 1; echo x > {{ outputs.o }}', outputs: { o: o } }\n  b: { run: 'cat {{ inputs.i }} > {{ outputs.o }}', inputs: { i: a.o }, outputs: { o: o } }\n",
     );
-    let mut child = flow
-        .command()
-        .args(["run"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("run");
+    let mut child = Running::start(&flow, "b");
     wait_until("the stage starts", || {
         children(child.id())
             .iter()
@@ -249,12 +267,7 @@ fn stopped_processes_and_daemons_end_too() {
     flow.expect(0, &["run", "tidy"]);
     assert_eq!(alive(mark), 0);
     for name in ["INT", "KILL"] {
-        let mut child = flow
-            .command()
-            .args(["run", "a"])
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("run");
+        let mut child = Running::start(&flow, "a");
         wait_until("the stage starts", || alive(mark) == 3);
         signal(&child, name);
         let _ = child.wait();
@@ -278,17 +291,11 @@ fn a_good_stage_s_children_are_gone_when_the_next_one_runs() {
         "{STUBBORN}  next: {{ run: 'cat {{{{ inputs.o }}}}; sleep {next}; echo x > {{{{ outputs.o }}}}', inputs: {{ o: tidy.o }}, outputs: {{ o: o.txt }} }}\n"
     );
     let flow = Flow::new(&text.replace("MARK", mark));
-    let mut child = flow
-        .command()
-        .args(["run", "next"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("nanoflow starts");
+    let mut child = Running::start(&flow, "next");
     wait_until("the next stage runs", || alive(next) == 1);
     let left = alive(mark);
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a number"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("told");
-    child.wait().expect("it ends");
+    signal(&child, "KILL");
+    child.wait().expect("end");
     assert_eq!(left, 0, "left by the stage before");
 }
 
@@ -321,12 +328,7 @@ fn keeper_and_guards_are_gone_when_nanoflow_is() {
         assert_eq!(said.code, i32::from(fails), "{version}: {}", said.stderr);
     }
     for name in ["INT", "TERM"] {
-        let mut child = flow
-            .command()
-            .args(["run", "long"])
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("run");
+        let mut child = Running::start(&flow, "long");
         wait_until("the stage starts", || alive("86451") == 1);
         signal(&child, name);
         child.wait().expect("end");
@@ -339,12 +341,7 @@ fn keeper_and_guards_are_gone_when_nanoflow_is() {
 #[test]
 fn a_second_run_waits_or_says_so() {
     let flow = Flow::new("version: 1\nstages:\n  a: { run: 'sleep 1; echo x > {{ outputs.o }}', outputs: { o: o } }\n");
-    let mut first = flow
-        .command()
-        .args(["run"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("run");
+    let mut first = Running::start(&flow, "a");
     wait_until("the first run starts", || flow.states()[0] == "a=running");
     let started = Instant::now();
     let said = flow.expect(5, &["run", "--no-wait"]);
@@ -371,12 +368,7 @@ fn a_second_run_waits_or_says_so() {
 #[test]
 fn what_an_interrupted_stage_wrote_is_no_result() {
     let flow = Flow::new("version: 1\nstages:\n  a: { run: \"trap 'echo half > {{ outputs.o }}; exit 0' TERM; sleep 86424 & wait; echo whole > {{ outputs.o }}\", outputs: { o: o } }\n");
-    let mut child = flow
-        .command()
-        .args(["run"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("run");
+    let mut child = Running::start(&flow, "a");
     wait_until("the stage starts", || alive("86424") == 1);
     signal(&child, "INT");
     assert_eq!(child.wait().expect("end").code(), Some(130));

@@ -254,6 +254,24 @@ fn escape(text: &str, special: impl Fn(char) -> Option<String>) -> String {
     out
 }
 
+/// Text as it may stand in XML and HTML; characters that XML has no way to write are replaced.
+pub fn markup(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' => out.push_str("&#10;"),
+            '\t' => out.push_str("&#9;"),
+            c if c < ' ' || ('\u{fffe}'..='\u{ffff}').contains(&c) => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 fn shell(text: &str, place: Place) -> String {
     match place {
         Place::Double | Place::HereDocument => escape(text, |c| match c {

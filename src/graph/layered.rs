@@ -64,8 +64,8 @@ pub fn place(widths: &[f64], edges: &[(usize, usize)], order: &[usize], high: f6
     for node in order.iter().copied().chain(widths.len()..vertices.len()) {
         rows[vertices[node].layer].push(node);
     }
-    cross_less(&vertices, &mut rows);
-    straighten(&mut vertices, &rows);
+    reduce_crossings(&vertices, &mut rows);
+    assign_places(&mut vertices, &rows);
     draw(&vertices, &chains, widths.len(), count, high)
 }
 
@@ -113,7 +113,7 @@ fn chain(vertices: &mut Vec<Vertex>, from: usize, to: usize) -> Vec<usize> {
 }
 
 /// Orders each layer by the barycentres of its neighbours, downwards and upwards in turn, and keeps the order with the fewest crossings.
-fn cross_less(vertices: &[Vertex], rows: &mut [Vec<usize>]) {
+fn reduce_crossings(vertices: &[Vertex], rows: &mut [Vec<usize>]) {
     let mut rank = vec![0usize; vertices.len()];
     let number = |rank: &mut Vec<usize>, row: &[usize]| {
         for (place, vertex) in row.iter().enumerate() {
@@ -194,7 +194,7 @@ fn crossings(vertices: &[Vertex], rows: &[Vec<usize>], rank: &[usize]) -> usize 
 }
 
 /// Gives every vertex its place across, near its neighbours, in the order of its layer.
-fn straighten(vertices: &mut [Vertex], rows: &[Vec<usize>]) {
+fn assign_places(vertices: &mut [Vertex], rows: &[Vec<usize>]) {
     for row in rows {
         let middle = vec![(0.0, 1.0); row.len()];
         settle(vertices, row, &middle);

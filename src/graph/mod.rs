@@ -1,8 +1,8 @@
 //! The graph of a checked flow: which stage waits for which, targets, order, cycles. Pure.
 
-mod draw;
 mod layered;
-mod picture;
+mod svg;
+mod text;
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use petgraph::Direction;
 
 use crate::flow::{nearest, Fault, Flow, SourceKind, Span, StageId};
 
-pub use draw::{dot, json, mermaid};
-pub use picture::{svg, svg_with, Look};
+pub use svg::{svg, svg_with, Look};
+pub use text::{dot, json, mermaid};
 
 /// The stages as nodes in the flow's order, an edge from each stage to each one that reads its outputs.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::events::{utc, Event, Outcome, Sink};
+use crate::flow::quote::markup;
 
 /// Run and stage → the end of the stage's log.
 pub type LogTail = Box<dyn Fn(&str, &str) -> Option<String>>;
@@ -154,7 +155,7 @@ impl Suite {
             .iter()
             .filter(|case| case.skipped.is_some())
             .count();
-        let name = escape(&self.name);
+        let name = markup(&self.name);
         let counts = format!(
             "tests=\"{}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{:.3}\"",
             self.cases.len(),
@@ -178,12 +179,12 @@ fn write_case(out: &mut String, suite: &str, case: &Case) {
     let _ = write!(
         out,
         "    <testcase classname=\"{suite}\" name=\"{}\" time=\"{:.3}\"",
-        escape(&case.stage),
+        markup(&case.stage),
         case.seconds
     );
     let mut inner = String::new();
     if let Some(reason) = &case.skipped {
-        let _ = writeln!(inner, "      <skipped message=\"{}\"/>", escape(reason));
+        let _ = writeln!(inner, "      <skipped message=\"{}\"/>", markup(reason));
     }
     // The schema allows one failure in a test case.
     if let Some((kind, first)) = case.failures.first() {
@@ -196,34 +197,16 @@ fn write_case(out: &mut String, suite: &str, case: &Case) {
         let _ = writeln!(
             inner,
             "      <failure type=\"{kind}\" message=\"{}\">{}</failure>",
-            escape(line),
-            escape(&all.join("\n"))
+            markup(line),
+            markup(&all.join("\n"))
         );
     }
     if let Some(log) = case.log.as_ref().filter(|log| !log.is_empty()) {
-        let _ = writeln!(inner, "      <system-out>{}</system-out>", escape(log));
+        let _ = writeln!(inner, "      <system-out>{}</system-out>", markup(log));
     }
     if inner.is_empty() {
         out.push_str("/>\n");
     } else {
         let _ = writeln!(out, ">\n{inner}    </testcase>");
     }
-}
-
-/// Text as it may stand in XML; characters that XML has no way to write are replaced.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            '\t' => out.push_str("&#9;"),
-            c if c < ' ' || ('\u{fffe}'..='\u{ffff}').contains(&c) => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
 }

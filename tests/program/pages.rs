@@ -43,12 +43,13 @@ fn command_line() -> String {
     page
 }
 
-#[test]
-fn the_command_line_page_is_true() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command-line.md");
-    let page = command_line();
+/// The page of this name in `docs/` says what the program says.
+fn is_up_to_date(name: &str, page: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("docs")
+        .join(name);
     if std::env::var_os("NANOFLOW_UPDATE_PAGES").is_some() {
-        std::fs::write(&path, &page).expect("page");
+        std::fs::write(&path, page).expect("page");
     }
     assert_eq!(
         std::fs::read_to_string(path).unwrap_or_default(),
@@ -58,17 +59,13 @@ fn the_command_line_page_is_true() {
 }
 
 #[test]
+fn the_command_line_page_is_true() {
+    is_up_to_date("command-line.md", &command_line());
+}
+
+#[test]
 fn the_page_about_the_key_is_true() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/action-key.md");
-    let page = nanoflow::key::page();
-    if std::env::var_os("NANOFLOW_UPDATE_PAGES").is_some() {
-        std::fs::write(&path, &page).expect("page");
-    }
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap_or_default(),
-        page,
-        "NANOFLOW_UPDATE_PAGES=1 writes it anew"
-    );
+    is_up_to_date("action-key.md", &nanoflow::key::page());
 }
 
 /// The words of JSON Schema that ours uses. An unknown word is an error, so that no rule is passed over.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::flow::quote::markup;
 use crate::flow::show_bytes;
 
 use super::chart::{bar, line};
@@ -29,16 +30,9 @@ td.n + td { padding-left: .5rem; }
 .line polyline { fill: none; stroke: var(--plain); stroke-width: 1.5; } .line circle { fill: var(--plain); }
 ";
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
 /// The whole page.
 pub fn render(page: &Page) -> String {
-    let title = escape(&page.title);
+    let title = markup(&page.title);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
@@ -76,7 +70,7 @@ fn summary(out: &mut String, page: &Page) {
         let exit = run
             .exit
             .map_or("did not end".to_string(), |exit| format!("exit {exit}"));
-        format!(" · last run {}: {exit}", escape(&run.run))
+        format!(" · last run {}: {exit}", markup(&run.run))
     });
     let _ = writeln!(
         out,
@@ -128,10 +122,10 @@ fn stages(out: &mut String, page: &Page) {
             format!(
                 "<tr><td>{}</td><td class=\"{}\">{}</td><td>{}</td><td class=\"n\">{time}</td><td>{drawn}</td>\
                  <td class=\"n\">{memory}</td><td class=\"n\">{}</td></tr>\n",
-                escape(&stage.name),
+                markup(&stage.name),
                 stage.state.word(),
                 stage.state.word(),
-                escape(&stage.reason),
+                markup(&stage.reason),
                 show_bytes(stage.bytes),
             )
         })
@@ -164,10 +158,10 @@ fn gates(out: &mut String, page: &Page) {
             };
             format!(
                 "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"{class}\">{word}</td></tr>\n",
-                escape(&gate.stage),
-                escape(&gate.metric),
-                escape(&gate.value),
-                escape(&gate.limits),
+                markup(&gate.stage),
+                markup(&gate.metric),
+                markup(&gate.value),
+                markup(&gate.limits),
             )
         })
         .collect();
@@ -192,9 +186,9 @@ fn metrics(out: &mut String, page: &Page) {
         .map(|row| {
             format!(
                 "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{}</td></tr>\n",
-                escape(&row.stage),
-                escape(&row.name),
-                escape(&show(&row.metric)),
+                markup(&row.stage),
+                markup(&row.name),
+                markup(&show(&row.metric)),
                 line(&row.history),
             )
         })
@@ -225,13 +219,13 @@ fn runs(out: &mut String, page: &Page) {
             format!(
                 "<tr><td>{}</td><td class=\"{class}\">{exit}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
                  <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{:.2} s</td><td>{}</td></tr>\n",
-                escape(&run.run),
+                markup(&run.run),
                 run.executed,
                 run.cached,
                 run.failed,
                 run.gates_failed,
                 run.seconds,
-                escape(&run.command),
+                markup(&run.command),
             )
         })
         .collect();

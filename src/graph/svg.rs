@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::flow::quote::markup;
 use crate::flow::{Flow, StageId};
 
-use super::draw::edges;
 use super::layered::{place, Point};
+use super::text::edges;
 use super::Graph;
 
 /// How one stage is drawn.
@@ -71,13 +72,6 @@ pub fn svg_with(
     out
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
 /// Room for a name.
 fn width(name: &str) -> f64 {
     (name.chars().count() as f64 * 8.0 + 24.0).max(84.0)
@@ -107,10 +101,10 @@ fn curve(points: &[Point]) -> String {
 
 fn stage(out: &mut String, name: &str, middle: Point, look: Option<&Look>) {
     let wide = width(name);
-    let name = escape(name);
+    let name = markup(name);
     match look {
         Some(look) => {
-            let (class, title) = (escape(&look.class), escape(&look.title));
+            let (class, title) = (markup(&look.class), markup(&look.title));
             let _ = writeln!(
                 out,
                 "<g class=\"{class}\"><title>{name}: {class} {title}</title>"

@@ -1,7 +1,7 @@
 //! Events for people, on standard error: a bar for each running stage on a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -42,7 +42,8 @@ impl Terminal {
             Some(bars) => {
                 let _ = bars.println(text);
             }
-            None => eprintln!("{text}"),
+            // One write for each line: those of other programs do not come between, and a closed pipe is no reason to stop.
+            None => drop(std::io::stderr().write_all(format!("{text}\n").as_bytes())),
         }
     }
 
@@ -63,7 +64,7 @@ impl Terminal {
                 bar.enable_steady_tick(Duration::from_millis(150));
                 self.running.insert(stage.to_string(), bar);
             }
-            None if self.verbosity > Verbosity::Quiet => eprintln!("{stage}: started"),
+            None if self.verbosity > Verbosity::Quiet => self.line(&format!("{stage}: started")),
             None => {}
         }
     }

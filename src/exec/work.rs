@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nanoflow_sdk as sdk;
 
 use crate::flow::quote::Language;
-use crate::flow::{Body, StageId};
+use crate::flow::{Body, StageId, Template};
 use crate::gate::{parse_metrics, Metrics};
 use crate::key::Runs;
 use crate::store::{
@@ -54,6 +54,10 @@ impl Failed {
     }
 }
 
+/// Folders of its own that a stage finds in its work directory.
+const HOME: &str = ".home";
+const TEMPORARY: &str = ".tmp";
+
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Failed + '_ {
     move |error| Failed::Store(StoreError::io(path, error))
 }
@@ -79,7 +83,7 @@ pub fn prepare(
         }
         Ok(())
     };
-    for folder in [work, &work.join(".home"), &work.join(".tmp")] {
+    for folder in [work, &work.join(HOME), &work.join(TEMPORARY)] {
         make(folder)?;
     }
     for part in &resolved.staged {
@@ -243,15 +247,20 @@ pub fn commands(
     let preimage = &resolved.preimage;
     match &stage.body {
         Body::Shell(_) | Body::Argv(_) => {
-            match command(
-                project,
-                stage,
-                &preimage.params,
-                &preimage.inputs,
-                Some(threads),
-            )
-            .map_err(Failed::stage)?
-            {
+            let asks = match &stage.body {
+                Body::Argv(words) => words.iter().any(Template::uses_resources),
+                Body::Shell(line) => line.uses_resources(),
+                _ => false,
+            };
+            // The key has it ready but for the number of threads.
+            let runs = match asks {
+                true => {
+                    let (params, inputs) = (&preimage.params, &preimage.inputs);
+                    command(project, stage, params, inputs, Some(threads)).map_err(Failed::stage)?
+                }
+                false => preimage.runs.clone(),
+            };
+            match runs {
                 Runs::Shell(line) => Ok(vec![vec!["/bin/sh".into(), "-c".into(), line.into()]]),
                 Runs::Argv(words) => {
                     find_program(
@@ -329,7 +338,7 @@ fn write_request(
             cpu: threads,
             memory_bytes: stage.resources.memory,
         },
-        scratch: PathBuf::from(".tmp"),
+        scratch: PathBuf::from(TEMPORARY),
         checkpoint,
     };
     let path = work.join("request.json");
@@ -407,8 +416,8 @@ fn wrapper_commands(
 pub fn environment(project: &Project, work: &Path) -> Vec<(OsString, OsString)> {
     let mut variables = vec![
         ("PATH".into(), project.tools.path().clone()),
-        ("HOME".into(), work.join(".home").into()),
-        ("TMPDIR".into(), work.join(".tmp").into()),
+        ("HOME".into(), work.join(HOME).into()),
+        ("TMPDIR".into(), work.join(TEMPORARY).into()),
     ];
     for name in project.flow.env.iter().chain(&project.flow.env_volatile) {
         if let Some(value) = std::env::var_os(name) {
@@ -646,6 +655,10 @@ pub fn drop_checkpoint(project: &Project, resolved: &Resolved) {
 
 /// Closes the work directory after the stage ended.
 pub fn clear(work: &Path) {
+    // Most stages leave nothing in these: then there is nothing to look for.
+    for folder in [HOME, TEMPORARY] {
+        let _ = std::fs::remove_dir(work.join(folder));
+    }
     if let Err(error) = remove_all(work) {
         tracing::warn!("{}: {error}", work.display());
     }

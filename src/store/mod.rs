@@ -40,6 +40,7 @@ pub use lock::{holder, Lock, LockError};
 pub use memo::Memo;
 pub use objects::{Access, ObjectFault, RestoreError};
 pub use stat::{now_ns, Identity, Sighting, StatCache};
+pub(crate) use state::plain_text;
 pub use state::{Failure, Good, History, State, StateLine};
 pub use sync::{Fresh, Unsynced};
 pub use tree::{decode_path, encode_path, show_path, Content, Links, Tree, TreeEntry, TreeError};

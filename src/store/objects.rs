@@ -338,8 +338,8 @@ impl Store {
     /// # Errors
     /// The object is damaged, or the artifact cannot be written.
     pub fn restore(&self, record: &OutputRecord, to: &Path) -> Result<bool, RestoreError> {
-        let is_link = to.symlink_metadata().is_ok_and(|found| found.is_symlink());
-        let there = !is_link
+        let found = to.symlink_metadata().map(|found| found.file_type());
+        let there = found.as_ref().is_ok_and(|found| !found.is_symlink())
             && match record.kind {
                 Kind::Directory => self
                     .output_content(to)
@@ -361,8 +361,8 @@ impl Store {
             let _ = remove_all(&temporary);
             return Err(error);
         }
-        let is_folder = to.symlink_metadata().is_ok_and(|found| found.is_dir());
-        if is_folder || record.kind == Kind::Directory {
+        let in_the_way = found.is_ok_and(|found| found.is_dir() || record.kind == Kind::Directory);
+        if in_the_way {
             remove_all(to).map_err(io(to))?;
         }
         std::fs::rename(&temporary, to).map_err(io(to))?;

@@ -79,9 +79,13 @@ fn named(line: &[u8]) -> Option<&[u8]> {
         br#"{"failed":{"stage":""#,
         br#"{"invalidated":{"stage":""#,
     ];
-    let rest = KINDS.iter().find_map(|kind| line.strip_prefix(*kind))?;
-    let name = rest.get(..memchr(b'"', rest)?)?;
-    memchr(b'\\', name).is_none().then_some(name)
+    plain_text(KINDS.iter().find_map(|kind| line.strip_prefix(*kind))?)
+}
+
+/// A JSON string as it stands, behind its opening quote; `None` if something in it is escaped.
+pub(crate) fn plain_text(rest: &[u8]) -> Option<&[u8]> {
+    let text = rest.get(..memchr(b'"', rest)?)?;
+    memchr(b'\\', text).is_none().then_some(text)
 }
 
 impl State {

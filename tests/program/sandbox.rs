@@ -325,6 +325,32 @@ fn what_programs_need_is_there() {
     }
 }
 
+/// Root may do what needs no more than owning files and changing who one is; nobody gets more by running another program.
+#[test]
+fn what_leads_around_the_walls_is_given_up() {
+    let flow = flow(
+        "grep ^Cap /proc/self/status > {{ outputs.o }}; sh -c 'grep ^Cap /proc/self/status' >> {{ outputs.o }}; \
+         grep NoNewPrivs /proc/self/status >> {{ outputs.o }}",
+        "",
+    );
+    flow.expect(0, &["run"]);
+    let text = flow.read("artifacts/a/o.txt");
+    let sets = |name: &str| -> Vec<u64> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        lines
+            .map(|rest| u64::from_str_radix(rest.trim(), 16).expect("a number"))
+            .collect()
+    };
+    // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP.
+    let kept = 0b1_1111_1011;
+    for name in ["CapPrm:", "CapEff:", "CapInh:", "CapAmb:"] {
+        let found = sets(name);
+        assert_eq!(found.len(), 2, "{text}");
+        assert!(found.iter().all(|set| set & !kept == 0), "{text}");
+    }
+    assert!(text.contains("NoNewPrivs:\t1"), "{text}");
+}
+
 /// Nobody watches what is written to devices: the kernel's rules alone let in those that keep nothing.
 #[test]
 fn devices_are_not_written_to() {

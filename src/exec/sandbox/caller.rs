@@ -9,7 +9,7 @@ use nix::libc;
 use nix::sys::uio::{process_vm_readv, process_vm_writev, RemoteIoVec};
 use nix::unistd::Pid;
 
-use super::filter::At;
+use super::calls::At;
 
 /// The thread that waits in a system call.
 pub struct Caller {

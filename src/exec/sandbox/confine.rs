@@ -1,18 +1,21 @@
 //! Shutting a process in, between fork and exec.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use nix::libc;
 use rustix::fs::{Mode, OFlags};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use super::filter::{self, Mark};
+use super::judge::{topmost, Readable};
 use super::landlock::{self, Ruleset};
 use super::system::System;
-use super::{filter, Confine};
+use super::Confine;
 
 /// What every stage may reach, opened once for all stages of a run.
 pub struct Roots {
-    pub system: System,
+    /// For the judges of all stages.
+    pub readable: Readable,
     read: Vec<Root>,
     devices: Vec<Root>,
     landlock: u32,
@@ -32,31 +35,34 @@ impl Root {
         Some(Root { file, is_folder })
     }
 
-    fn all(paths: &[std::path::PathBuf]) -> Vec<Root> {
+    fn all(paths: &[PathBuf]) -> Vec<Root> {
         paths.iter().filter_map(|path| Root::open(path)).collect()
     }
 }
 
 impl Roots {
-    pub fn open(system: System) -> Roots {
+    pub fn open(system: &System) -> Roots {
+        let read = system.read.iter();
+        let read = topmost(read.filter_map(|path| path.canonicalize().ok()).collect());
         Roots {
-            read: Root::all(&system.read),
+            read: Root::all(&read),
             devices: Root::all(&system.devices),
-            system,
+            readable: Readable::new(system),
             landlock: landlock::version(),
         }
     }
 }
 
-/// Shuts this process in. Gives the descriptor on which its system calls are to be judged, if the kernel has that.
+/// Shuts this process in but for the marked `execve`. Gives the descriptor on which its system calls are to be judged, if the kernel
+/// has that. From there on this process may make no call that is judged: its guard does not listen yet.
 ///
 /// # Errors
 /// The kernel refuses; the stage must not be started then.
-pub fn confine(wants: &Confine, roots: &Roots) -> std::io::Result<Option<OwnedFd>> {
-    if wants.enforce {
-        drop_capabilities();
-    }
+pub fn confine(wants: &Confine, roots: &Roots, mark: Mark) -> std::io::Result<Option<OwnedFd>> {
     nix::sys::prctl::set_no_new_privs()?;
+    if wants.enforce {
+        drop_capabilities()?;
+    }
     if wants.enforce && roots.landlock > 0 {
         let rules = Ruleset::new(roots.landlock, wants.network)?;
         let readable = landlock::EXECUTE | landlock::READ_FILE | landlock::READ_DIR;
@@ -69,21 +75,29 @@ pub fn confine(wants: &Confine, roots: &Roots) -> std::io::Result<Option<OwnedFd
         }
         rules.restrict()?;
     }
-    filter::install(wants)
+    filter::install(wants, mark)
 }
 
 /// What root keeps: to own files and to change who it is. The rest (mounting, devices, modules, raw sockets, tracing) would lead
-/// around the walls. Other users have none of them.
-fn drop_capabilities() {
-    // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP: numbers of linux/capability.h.
-    const KEPT: [u64; 8] = [0, 1, 3, 4, 5, 6, 7, 8];
+/// around the walls. Other users have none of them. What is given up does not come back with another program, as the process
+/// may gain no privileges any more.
+fn drop_capabilities() -> std::io::Result<()> {
     if !nix::unistd::geteuid().is_root() {
-        return;
+        return Ok(());
     }
-    for capability in (0..64u64).filter(|capability| !KEPT.contains(capability)) {
-        // SAFETY: the call takes numbers only. It fails for numbers that the kernel does not know, which is fine.
-        unsafe {
-            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
-        }
-    }
+    let kept = CapabilitySet::CHOWN
+        | CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::FOWNER
+        | CapabilitySet::FSETID
+        | CapabilitySet::KILL
+        | CapabilitySet::SETGID
+        | CapabilitySet::SETUID
+        | CapabilitySet::SETPCAP;
+    let had = rustix::thread::capabilities(None)?;
+    let left = CapabilitySets {
+        effective: had.effective & kept,
+        permitted: had.permitted & kept,
+        inheritable: had.inheritable & kept,
+    };
+    Ok(rustix::thread::set_capabilities(None, left)?)
 }

@@ -1,6 +1,7 @@
 //! Which paths a stage may reach. Pure: real paths in, verdicts out.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::system::System;
 use super::{Access, Confine};
@@ -20,40 +21,59 @@ pub struct Judge {
     read: Vec<PathBuf>,
     write: Vec<PathBuf>,
     inputs: PathBuf,
-    system: Vec<PathBuf>,
+    system: Readable,
+}
+
+/// What every stage may read, by the names that it is known under and the real ones. The same for all stages of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Readable(Arc<[PathBuf]>);
+
+impl Readable {
+    pub fn new(system: &System) -> Readable {
+        let mut paths: Vec<PathBuf> = under_both_names(&system.read).collect();
+        paths.push(PathBuf::from("/dev"));
+        Readable(topmost(paths).into())
+    }
+}
+
+/// Those of the paths that lie below none of the others: with these the others are reached as well.
+pub fn topmost(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.sort();
+    paths.dedup_by(|path, above| path.starts_with(above));
+    paths
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+fn under_both_names(paths: &[PathBuf]) -> impl Iterator<Item = PathBuf> + '_ {
+    paths.iter().flat_map(|path| [path.clone(), real(path)])
 }
 
 impl Judge {
-    pub fn new(wants: &Confine, system: &System) -> Judge {
-        let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-        let mut judge = Judge {
-            read: wants
-                .read
-                .iter()
-                .flat_map(|path| [path.clone(), real(path)])
-                .collect(),
-            write: wants.write.iter().map(real).collect(),
+    pub fn new(wants: &Confine, system: &Readable) -> Judge {
+        Judge {
+            read: under_both_names(&wants.read).collect(),
+            write: wants.write.iter().map(|path| real(path)).collect(),
             inputs: real(&wants.inputs),
-            system: system
-                .read
-                .iter()
-                .flat_map(|path| [path.clone(), real(path)])
-                .collect(),
-        };
-        judge.system.push(PathBuf::from("/dev"));
-        judge.system.sort();
-        judge.system.dedup();
-        judge
+            system: system.clone(),
+        }
     }
 
     /// Whether a path, as the stage wrote it, is the system's beyond doubt: judging it needs no look at the disk.
     pub fn plainly_system(&self, path: &Path) -> bool {
-        !path.components().any(|part| part == Component::ParentDir) && below(&self.system, path)
+        !path.components().any(|part| part == Component::ParentDir) && below(&self.system.0, path)
+    }
+
+    /// Whether it lies where the stage may do what it likes.
+    pub fn owns(&self, path: &Path) -> bool {
+        below(&self.write, path)
     }
 
     pub fn judge(&self, access: Access, path: &Path) -> Verdict {
-        let own = below(&self.write, path);
-        let readable = below(&self.system, path) || below(&self.read, path);
+        let own = self.owns(path);
+        let readable = below(&self.system.0, path) || below(&self.read, path);
         match access {
             Access::Network => Verdict::Refuse { in_passing: false },
             Access::Connect if own => Verdict::Allow,
@@ -92,7 +112,7 @@ impl Judge {
     /// Whether the path leads to something that may be reached.
     fn on_the_way(&self, path: &Path) -> bool {
         path.components().count() <= 2
-            || [&self.read, &self.write, &self.system]
+            || [self.read.as_slice(), &self.write, &self.system.0]
                 .into_iter()
                 .flatten()
                 .any(|root| root.starts_with(path))
@@ -118,7 +138,7 @@ mod tests {
             read: vec!["/usr".into()],
             ..System::default()
         };
-        Judge::new(&wants, &system)
+        Judge::new(&wants, &Readable::new(&system))
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! modes and times). Where the kernel lacks one of the two the other stands alone. `docs/sandbox.md` says what neither catches.
 
 mod caller;
+mod calls;
 mod confine;
 mod filter;
 mod judge;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use confine::{confine, Roots};
+pub use filter::Mark;
 pub use judge::Judge;
 pub use scratch::Scratch;
 pub use system::{private_folders, program_folders, System};

@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::caller::Caller;
-use super::filter::Use;
+use super::calls::{At, Use};
 use super::judge::{Judge, Verdict};
 use super::look;
 use super::watch::{place_of, Answer};
@@ -122,9 +122,7 @@ impl Scratch {
             Use::Rename { first, second } => [first, second]
                 .into_iter()
                 .find_map(|(at, path)| self.refused(Access::Write, caller.path(at, path))),
-            Use::Length { path } => {
-                self.refused(Access::Write, caller.path(super::filter::At::Cwd, path))
-            }
+            Use::Length { path } => self.refused(Access::Write, caller.path(At::Cwd, path)),
             Use::Make { at, path } => self.refused(Access::Write, caller.path(at, path)),
             Use::Change { at, path, .. } => self.refused(Access::Change, caller.path(at, path)),
             Use::Execute { at, path } => self.refused(Access::Execute, caller.path(at, path)),

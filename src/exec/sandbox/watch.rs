@@ -4,13 +4,15 @@
 //! it in between: a program that does so on purpose is held by Landlock alone.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::libc;
 use nix::unistd::Pid;
+use rustix::fs::{openat2, Mode, OFlags, ResolveFlags, CWD};
+use rustix::io::Errno;
 
 use super::caller::Caller;
-use super::filter::{usage, At, Use};
+use super::calls::{usage, At, Use};
 use super::judge::{Judge, Verdict};
 use super::scratch::Scratch;
 use super::{Access, Reached};
@@ -344,6 +346,7 @@ fn add_open(judge: &Judge, path: &Path, flags: u64, add: &mut impl FnMut(Access,
     }
     match real(path, follow) {
         Some(found) if writes => add(Access::Write, Some(found)),
+        Some(found) if judge.owns(&found) => {}
         Some(found) if found.is_dir() => add(Access::List, Some(found)),
         Some(found) => add(Access::Read, Some(found)),
         None if has(libc::O_CREAT) => add(Access::Write, place_of(path)),
@@ -353,6 +356,17 @@ fn add_open(judge: &Judge, path: &Path, flags: u64, add: &mut impl FnMut(Access,
 
 /// The real path of something that is there.
 fn real(path: &Path, follow: bool) -> Option<PathBuf> {
+    let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+    if path.components().all(plain) {
+        // Most have no links on the way. One look at the whole path is less than one at each name in it.
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+            Ok(_) => return Some(path.components().collect()),
+            Err(Errno::NOENT | Errno::NOTDIR) => return None,
+            // A link, or a kernel before 5.6.
+            Err(_) => {}
+        }
+    }
     if follow || path.file_name().is_none() {
         return path.canonicalize().ok();
     }
@@ -363,7 +377,7 @@ fn real(path: &Path, follow: bool) -> Option<PathBuf> {
 /// Where a new name would be.
 pub fn place_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?;
-    Some(path.parent()?.canonicalize().ok()?.join(name))
+    Some(real(path.parent()?, true)?.join(name))
 }
 
 /// Without `.` and `..`, by the words alone.

@@ -11,8 +11,8 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use crate::flow::SourceKind;
 use crate::key::ActionKey;
 use crate::store::{
-    decode_path, encode_path, folder_content, hash_file, now_ns, Digest, Identity, Links, Sighting,
-    StatCache,
+    decode_path, encode_path, folder_content, hash_file, now_ns, plain_text, Digest, Identity,
+    Links, Sighting, StatCache,
 };
 
 use super::super::{sources, tools};
@@ -97,9 +97,7 @@ pub(super) struct Line {
 /// The name in a line that begins as they all do, if nothing in it is escaped.
 fn plain_name(line: &[u8]) -> Option<&str> {
     let rest = line.strip_prefix(br#"{"event":"stage-finished","stage":""#)?;
-    let end = rest.iter().position(|byte| *byte == b'"')?;
-    let name = std::str::from_utf8(rest.get(..end)?).ok()?;
-    (!name.contains('\\')).then_some(name)
+    std::str::from_utf8(plain_text(rest)?).ok()
 }
 
 /// Looks at everything that the answer to this question depends on. `base` is the flow file's folder, `root` the cache. With

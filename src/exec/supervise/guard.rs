@@ -122,7 +122,7 @@ impl Guard {
                 let scratch = Scratch::open(&temporary_folder(order), wants.enforce);
                 Watch::new(
                     listener,
-                    Judge::new(wants, &roots.system),
+                    Judge::new(wants, &roots.readable),
                     wants.enforce,
                     scratch,
                 )
@@ -130,7 +130,7 @@ impl Guard {
         self.ended.watched = watch.is_some();
         let mut listening = true;
         while !self.over {
-            let (asked, called, reaped) = {
+            let (asked, called, reaped, unheard) = {
                 let mut files = vec![readable(&self.control), readable(signals)];
                 if let Some(watch) = watch.as_ref().filter(|_| listening) {
                     files.push(PollFd::new(watch.file(), PollFlags::POLLIN));
@@ -142,14 +142,22 @@ impl Guard {
                 };
                 let _ = poll(&mut files, timeout);
                 let ready = |file: Option<&PollFd<'_>>| file.and_then(PollFd::any).unwrap_or(false);
+                let says = |what: PollFlags| {
+                    let said = files.get(2).and_then(PollFd::revents);
+                    said.is_some_and(|said| said.intersects(what))
+                };
                 (
                     ready(files.first()),
-                    ready(files.get(2)),
+                    says(PollFlags::POLLIN),
                     ready(files.get(1)),
+                    says(PollFlags::POLLHUP | PollFlags::POLLERR),
                 )
             };
             if called {
                 listening = watch.as_mut().is_some_and(Watch::answer);
+            } else if unheard {
+                // Nobody is left under the filter; to be told of it over and over until the last has ended costs a processor.
+                listening = false;
             }
             if asked {
                 self.obey();

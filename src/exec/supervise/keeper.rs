@@ -143,7 +143,7 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let flow = PathBuf::from(arguments.first().cloned().unwrap_or_default());
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let roots = Roots::open(System::of_machine(&path, &flow));
+    let roots = Roots::open(&System::of_machine(&path, &flow));
     let (Ok(socket), Ok(signals)) = (take_stdin(), child_signals()) else {
         return ExitCode::from(2);
     };

@@ -1,6 +1,6 @@
 //! Starting a stage's process from its guard: a new process, set up, shut in, exec.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::unistd::{fork, ForkResult, Pid};
+use nix::unistd::Pid;
 
-use super::super::sandbox::{confine, Roots};
+use super::super::sandbox::{confine, Mark, Roots};
 use super::fds::{pair, receive, send};
 use super::order::Order;
 
@@ -46,14 +46,9 @@ pub fn launch(order: &Order, outputs: [OwnedFd; 2], roots: &Roots) -> std::io::R
         listener: theirs,
         tell: tell.into(),
     };
-    let child = match order.confine {
-        Some(_) => fork_into(newborn)?,
-        None => {
-            let child = borrow_into(&mut newborn)?;
-            drop(newborn);
-            child
-        }
-    };
+    let child = borrow_into(&mut newborn)?;
+    // With this end closed, the other hears of it if the child did not come to send anything.
+    drop(newborn);
     let listener = ours
         .and_then(|ours| receive(&ours).ok())
         .and_then(|mut files| files.pop());
@@ -64,25 +59,12 @@ pub fn launch(order: &Order, outputs: [OwnedFd; 2], roots: &Roots) -> std::io::R
     })
 }
 
-/// A child of its own: once it is shut in, its guard must be able to judge its call of the program.
-fn fork_into(mut newborn: Newborn<'_>) -> std::io::Result<Pid> {
-    // SAFETY: the guard has one thread, so the child may do all that its parent may.
-    match unsafe { fork()? } {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            newborn.live();
-            // SAFETY: ends the process; nothing of the guard's that was copied is run.
-            unsafe { libc::_exit(127) }
-        }
-    }
-}
-
 /// The child's stack. It is not touched, so it costs no memory, until the child needs it.
 const STACK: usize = 256 << 10;
 
 /// A child that borrows its parent's memory until it calls the program, while the parent waits, as `posix_spawn` does it:
-/// copying the tables of that memory would take as long as all else. (`posix_spawn` itself cannot ask for the signal that a stage
-/// gets when its guard is killed.)
+/// copying the tables of that memory would take as long as all else. (`posix_spawn` itself can neither shut in nor ask for the
+/// signal that a stage gets when its guard is killed.)
 fn borrow_into(newborn: &mut Newborn<'_>) -> std::io::Result<Pid> {
     extern "C" fn live(newborn: *mut libc::c_void) -> libc::c_int {
         // SAFETY: the pointer is to what `borrow_into` borrowed, and it waits.
@@ -101,7 +83,8 @@ fn borrow_into(newborn: &mut Newborn<'_>) -> std::io::Result<Pid> {
     Ok(Pid::from_raw(Errno::result(pid)?))
 }
 
-/// All that a child needs. What can be made ready before it lives is, as it may borrow its parent's memory.
+/// All that a child needs. What can be made ready before it lives is, as it borrows its parent's memory. Its descriptors are its own:
+/// it must not close any of these, or its parent's stay open for ever.
 struct Newborn<'a> {
     program: Program,
     order: &'a Order,
@@ -117,7 +100,10 @@ impl Newborn<'_> {
     /// Becomes the stage. If this returns, that came to nothing, and why has been told.
     fn live(&mut self) {
         let error = match self.prepare() {
-            Ok(()) => self.shut_in().err().unwrap_or_else(|| self.program.call()),
+            Ok(()) => match self.shut_in() {
+                Ok(mark) => self.program.call(mark),
+                Err(error) => error,
+            },
             Err(error) => error.to_string(),
         };
         let _ = self.tell.write_all(error.as_bytes());
@@ -140,18 +126,21 @@ impl Newborn<'_> {
         std::env::set_current_dir(&self.order.dir)
     }
 
-    fn shut_in(&mut self) -> Result<(), String> {
-        let Some(wants) = &self.order.confine else {
-            return Ok(());
-        };
-        let file = confine(wants, self.roots).map_err(|error| {
+    /// Gives the mark with which the program is to be called then.
+    fn shut_in(&self) -> Result<Mark, String> {
+        let told = |error: std::io::Error| {
             format!("the sandbox cannot be set up: {error}; 'sandbox: off' runs it without")
-        })?;
+        };
+        let Some(wants) = &self.order.confine else {
+            return Ok(Mark::default());
+        };
+        let mark = Mark::new().map_err(told)?;
+        let file = confine(wants, self.roots, mark).map_err(told)?;
         let files: Vec<_> = file.iter().map(AsFd::as_fd).collect();
-        if let Some(listener) = self.listener.take() {
-            let _ = send(&listener, &files);
+        if let Some(listener) = &self.listener {
+            let _ = send(listener, &files);
         }
-        Ok(())
+        Ok(mark)
     }
 }
 
@@ -184,18 +173,39 @@ impl Program {
     }
 
     /// Gives only why it did not work.
-    fn call(&self) -> String {
-        let Err(error) = nix::unistd::execve(&self.file, &self.argv, &self.env);
-        if error == Errno::ENOEXEC {
-            // A script without a first line that names its interpreter is the shell's.
-            let shell = [c"/bin/sh".to_owned(), self.file.clone()];
-            let words = self.argv.iter().skip(1).cloned();
-            let argv: Vec<CString> = shell.into_iter().chain(words).collect();
-            let Err(error) = nix::unistd::execve(c"/bin/sh", &argv, &self.env);
-            return std::io::Error::from(error).to_string();
+    fn call(&self, mark: Mark) -> String {
+        let error = execve(&self.file, &self.argv, &self.env, mark);
+        if error.raw_os_error() != Some(libc::ENOEXEC) {
+            return error.to_string();
         }
-        std::io::Error::from(error).to_string()
+        // A script without a first line that names its interpreter is the shell's.
+        let shell = [c"/bin/sh".to_owned(), self.file.clone()];
+        let words = self.argv.iter().skip(1).cloned();
+        let argv: Vec<CString> = shell.into_iter().chain(words).collect();
+        execve(c"/bin/sh", &argv, &self.env, mark).to_string()
     }
+}
+
+/// Calls a program, with the mark that lets this one call through the filter. Gives only why it did not work.
+fn execve(file: &CStr, argv: &[CString], env: &[CString], mark: Mark) -> std::io::Error {
+    let pointers = |words: &[CString]| -> Vec<*const libc::c_char> {
+        let words = words.iter().map(|word| word.as_ptr());
+        words.chain([std::ptr::null()]).collect()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: words and variables are lists of pointers to live texts that end with a null pointer. The kernel reads three
+    // arguments; the mark behind them is for the filter.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execve,
+            file.as_ptr(),
+            argv.as_ptr(),
+            env.as_ptr(),
+            mark.0[0],
+            mark.0[1],
+        );
+    }
+    std::io::Error::last_os_error()
 }
 
 /// The program's file, as a shell finds it.

@@ -57,8 +57,9 @@ impl Order {
     pub fn read(from: &mut impl Read) -> std::io::Result<Order> {
         let mut total = [0u8; 8];
         from.read_exact(&mut total)?;
-        let mut whole = Vec::new();
         let total = u64::from_le_bytes(total);
+        // Room for most, so that it comes in one piece.
+        let mut whole = Vec::with_capacity(usize::try_from(total).unwrap_or(0).min(1 << 20));
         from.by_ref().take(total).read_to_end(&mut whole)?;
         let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
         let (lengths, mut rest) = whole.split_at_checked(SECTIONS * 8).ok_or_else(cut)?;

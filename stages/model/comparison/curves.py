@@ -108,14 +108,18 @@ def windows(tokens, block, starts):
     return rows[:, :-1], rows[:, 1:]
 
 
-def train_pytorch(config, data, steps, seed):
-    """Validation loss at every look, as (step, loss)."""
+def train_pytorch(config, data, steps, seed, weights=None, starts_of=None):
+    """Validation loss at every look, as (step, loss), and the loss of every step's batch. `weights` are loaded instead of those that PyTorch
+    draws, `starts_of(draw)` says where the windows of a batch begin; what is left out is drawn from `seed`, the same with and without the
+    other."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     shape, training = config["model"], config["training"]
     block = shape["block"]
     tokens, validation = read_tokens(data["train"]), read_tokens(data["val"])
     model = Model(shape["vocabulary"], block, shape["layers"], shape["heads"], shape["width"])
+    if weights:
+        model.load_state_dict(weights)
     groups = [
         {"params": [p for p in model.parameters() if p.dim() >= 2], "weight_decay": training["weight_decay"]},
         {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0},
@@ -129,20 +133,24 @@ def train_pytorch(config, data, steps, seed):
             parts = zip(fixed[0].split(16), fixed[1].split(16))
             return sum(model(x, y).item() * len(x) for x, y in parts) / count
 
-    points = []
+    points, losses = [], []
     for step in range(steps):
         if step % training["evaluate_every"] == 0:
             points.append((step, look()))
         for group in optimizer.param_groups:
             group["lr"] = rate(training, steps, step)
         optimizer.zero_grad(set_to_none=True)
-        for _ in range(training["accumulation"]):
-            starts = torch.randint(len(tokens) - block, (training["batch"],))
-            (model(*windows(tokens, block, starts)) / training["accumulation"]).backward()
+        losses.append(0.0)
+        for part in range(training["accumulation"]):
+            drawn = torch.randint(len(tokens) - block, (training["batch"],))
+            starts = starts_of(step * training["accumulation"] + part) if starts_of else drawn
+            loss = model(*windows(tokens, block, starts)) / training["accumulation"]
+            loss.backward()
+            losses[-1] += loss.item()
         torch.nn.utils.clip_grad_norm_(model.parameters(), training["clip"])
         optimizer.step()
     points.append((steps, look()))
-    return points
+    return points, losses
 
 
 def read_curve(path):
@@ -151,7 +159,7 @@ def read_curve(path):
 
 
 def picture(curves, title):
-    """Small SVG: validation loss over steps, our runs and PyTorch's."""
+    """Small SVG: validation loss over steps, our runs and PyTorch's, and the mean of each when there are several."""
     width, height, left, bottom = 560, 300, 44, 34
     points = [point for curve in curves.values() for point in curve]
     last = max(step for step, _ in points)
@@ -173,12 +181,36 @@ def picture(curves, title):
         text += f'<text x="{place(step, low).split(",")[0]}" y="{height - 16}" text-anchor="middle">{step}</text>\n'
     for side, color, x in [("nanoflow", "#0b6", 330), ("PyTorch", "#c40", 430)]:
         text += f'<path d="M{x} 11h18" stroke="{color}" stroke-width="2"/><text x="{x + 24}" y="15">{side}</text>\n'
-        for (name, _), curve in curves.items():
-            if name == side:
-                dash = ' stroke-dasharray="5 4"' if side == "PyTorch" else ""
-                line = " ".join(place(*point) for point in curve)
-                text += f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="1.3"{dash}/>\n'
+        own = [curve for (name, _), curve in curves.items() if name == side]
+        mean = [(points[0][0], statistics.mean(loss for _, loss in points)) for points in zip(*own)]
+        dash = ' stroke-dasharray="5 4"' if side == "PyTorch" else ""
+        for curve in own[1:] and own:
+            line = " ".join(place(*point) for point in curve)
+            text += f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="0.5" stroke-opacity="0.35"/>\n'
+        line = " ".join(place(*point) for point in mean)
+        text += f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="1.5"{dash}/>\n'
     return text + "</svg>\n"
+
+
+def welch(left, right):
+    """Welch's test: difference of the means, its standard error, and the probability of one as large when there is none."""
+    parts = [statistics.variance(values) / len(values) for values in (left, right)]
+    error = math.sqrt(sum(parts))
+    freedom = error**4 / sum(part**2 / (len(values) - 1) for part, values in zip(parts, (left, right)))
+    t = (statistics.mean(left) - statistics.mean(right)) / error
+    # Two tails of Student's distribution, by the midpoint rule over an angle: x = t at tan θ = t / √ν.
+    angle = math.atan(abs(t) / math.sqrt(freedom))
+    density = [math.cos((index + 0.5) / 10_000 * math.pi / 2) ** (freedom - 1) for index in range(10_000)]
+    inside = sum(density[: round(angle / (math.pi / 2) * 10_000)])
+    return t * error, error, t, 1 - inside / sum(density)
+
+
+def read_config(path):
+    """A file of configs/ with what it leaves to the defaults, and without head_sparsity."""
+    config = yaml.safe_load(open(path))
+    defaults = {"accumulation": 1, "beta1": 0.9, "beta2": 0.99, "clip": 1.0, "weight_decay": 0.1}
+    config["training"] = {**defaults, **config["training"], "head_sparsity": 0.0}
+    return config
 
 
 def main():
@@ -198,9 +230,8 @@ def main():
     os.makedirs(options.folder, exist_ok=True)
     os.makedirs(options.out, exist_ok=True)
 
-    config = yaml.safe_load(open(options.config))
-    defaults = {"accumulation": 1, "beta1": 0.9, "beta2": 0.99, "clip": 1.0, "weight_decay": 0.1}
-    training = config["training"] = {**defaults, **config["training"], "head_sparsity": 0.0}
+    config = read_config(options.config)
+    training = config["training"]
     steps = training["steps"] = options.steps or training["steps"]
     training["evaluate_every"] = options.every or training["evaluate_every"]
     path = os.path.join(options.folder, options.name + ".yaml")
@@ -220,7 +251,7 @@ def main():
         before = time.perf_counter()
         kept = os.path.join(options.folder, f"{options.name}-{steps}-{seed}-pytorch.json")
         if not os.path.exists(kept):
-            json.dump(train_pytorch(config, data, steps, seed), open(kept, "w"))
+            json.dump(train_pytorch(config, data, steps, seed)[0], open(kept, "w"))
         curves["PyTorch", seed] = [tuple(point) for point in json.load(open(kept))]
         seconds["PyTorch"] += time.perf_counter() - before
         print(seed, {side: round(curves[side, seed][-1][1], 4) for side in seconds}, flush=True)
@@ -231,10 +262,13 @@ def main():
     base = os.path.join(options.out, options.name)
     open(base + ".csv", "w").write("\n".join(lines) + "\n")
     open(base + ".svg", "w").write(picture(curves, f"{options.name}: validation loss (nats) over steps"))
-    for side in seconds:
-        last = [curves[side, seed][-1][1] for seed in options.seeds]
-        spread = f" ± {statistics.stdev(last):.4f}" if len(last) > 1 else ""
-        print(f"{side}: {statistics.mean(last):.4f}{spread} nats after {steps} steps; {seconds[side]:.0f} s", flush=True)
+    last = {side: [curves[side, seed][-1][1] for seed in options.seeds] for side in seconds}
+    for side, losses in last.items():
+        spread = f" ± {statistics.stdev(losses):.4f}" if len(losses) > 1 else ""
+        print(f"{side}: {statistics.mean(losses):.4f}{spread} nats after {steps} steps; {seconds[side]:.0f} s", flush=True)
+    if len(options.seeds) > 1:
+        difference, error, t, chance = welch(*last.values())
+        print(f"difference {difference:+.4f} ± {error:.4f} (standard error); Welch's t {t:+.2f}, p {chance:.2f}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::data::Batch;
+use crate::inference::Buffers;
 use crate::kernels::{
     add_into, column_sums, cross_entropy, distillation, layer_norm_backward, multiply,
     multiply_elements, multiply_into, softmax_causal_backward, Matrix, MatrixMut, NormStatistics,
@@ -87,13 +88,12 @@ impl Teacher<'_> {
     /// As [`cross_entropy`]: sum of the losses; `logits` become their gradient.
     fn losses(&self, logits: &mut [f32], tokens: &[u16], part: (&[u16], usize, f32)) -> f64 {
         let (targets, positions, scale) = part;
-        let mut state = State::for_inference(self.network.config, tokens.len(), positions);
-        self.network.forward(tokens, Dropout::default(), &mut state);
-        self.network.head(&mut state);
+        let mut buffers = Buffers::new(self.network.config, tokens.len(), positions);
+        let teacher = self.network.logits(tokens, &mut buffers);
         let vocabulary = self.network.config.vocabulary;
         distillation(
             logits,
-            &state.logits,
+            &teacher,
             targets,
             vocabulary,
             (scale, self.weight, self.temperature),
@@ -203,7 +203,7 @@ impl Part {
             bias: vec![0.0; width],
         };
         Self {
-            state: State::for_training(config, rows, config.block),
+            state: State::new(config, rows, config.block),
             tokens: vec![0; rows],
             losses: vec![0.0; rows],
             loss_sum: 0.0,

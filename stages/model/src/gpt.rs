@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::inference::Buffers;
 use crate::network::{Dropout, Network, State};
 use crate::parameters::ParameterTable;
 use crate::{ModelConfig, ModelError};
@@ -43,11 +44,8 @@ impl Gpt {
     /// When the sequence is empty, longer than the block, or has a token past the vocabulary.
     pub fn logits(&self, tokens: &[u16]) -> Result<Vec<f32>, ModelError> {
         self.config.check_tokens(tokens)?;
-        let network = self.network();
-        let mut state = State::for_inference(&self.config, tokens.len(), tokens.len());
-        network.forward(tokens, Dropout::default(), &mut state);
-        network.head(&mut state);
-        Ok(state.logits)
+        let mut buffers = Buffers::new(&self.config, tokens.len(), tokens.len());
+        Ok(self.network().logits(tokens, &mut buffers))
     }
 }
 
@@ -82,7 +80,7 @@ impl Gpt {
     ) -> Result<(), ModelError> {
         self.config.check_tokens(tokens)?;
         let network = self.network();
-        let mut state = State::for_training(&self.config, tokens.len(), tokens.len());
+        let mut state = State::new(&self.config, tokens.len(), tokens.len());
         network.forward(tokens, Dropout::default(), &mut state);
         network.head(&mut state);
         for (layer, block) in state.blocks.iter().enumerate() {

@@ -12,6 +12,7 @@ mod error;
 pub mod evaluate;
 pub mod generate;
 pub mod gpt;
+pub mod inference;
 pub mod kernels;
 pub mod loss;
 pub mod network;

@@ -1,11 +1,11 @@
-//! Forward pass for one part of a batch, on one thread, in buffers that are made once.
+//! Forward pass for one part of a batch, on one thread, in buffers that are made once and keep what the backward pass needs.
 
 use std::borrow::Cow;
 
 use crate::config::Activation;
 use crate::kernels::{
-    add_bias, add_into, cross_entropy, dot, dropout, gelu, gelu_tanh, layer_norm, multiply,
-    softmax_causal, Matrix, MatrixMut, NormStatistics,
+    add_bias, add_into, dot, dropout, gelu, gelu_tanh, layer_norm, multiply, softmax_causal,
+    Matrix, MatrixMut, NormStatistics,
 };
 use crate::parameters::{BlockRanges, Pair, ParameterTable};
 use crate::ModelConfig;
@@ -95,7 +95,7 @@ impl BlockState {
 /// Everything that the forward pass of a part writes.
 pub struct State {
     pub positions: usize,
-    /// One for each layer, or a single one that all layers use when nothing has to be kept.
+    /// One for each layer.
     pub blocks: Vec<BlockState>,
     /// Residual stream, after the last block once the pass is done.
     pub residual: Vec<f32>,
@@ -108,22 +108,12 @@ pub struct State {
 }
 
 impl State {
-    /// Buffers that keep every layer's values. `rows` is a multiple of `positions`.
+    /// `rows` is a multiple of `positions`.
     #[must_use]
-    pub fn for_training(config: &ModelConfig, rows: usize, positions: usize) -> Self {
-        Self::new(config, rows, positions, config.layers)
-    }
-
-    /// Buffers that the layers share.
-    #[must_use]
-    pub fn for_inference(config: &ModelConfig, rows: usize, positions: usize) -> Self {
-        Self::new(config, rows, positions, 1)
-    }
-
-    fn new(config: &ModelConfig, rows: usize, positions: usize, blocks: usize) -> Self {
+    pub fn new(config: &ModelConfig, rows: usize, positions: usize) -> Self {
         Self {
             positions,
-            blocks: (0..blocks)
+            blocks: (0..config.layers)
                 .map(|_| BlockState::new(config, rows, positions))
                 .collect(),
             residual: vec![0.0; rows * config.width],
@@ -132,19 +122,6 @@ impl State {
             logits: vec![0.0; rows * config.vocabulary],
             scratch: vec![0.0; positions * positions],
         }
-    }
-
-    /// Whether these are buffers for inference of that size.
-    #[must_use]
-    pub fn fits(&self, config: &ModelConfig, rows: usize, positions: usize) -> bool {
-        let one = match self.blocks.as_slice() {
-            [one] => one.slope.len() == 4 * rows * config.width,
-            _ => false,
-        };
-        let probabilities = rows * config.heads * positions;
-        one && (self.rows(), self.positions) == (rows, positions)
-            && self.logits.len() == rows * config.vocabulary
-            && self.blocks[0].probabilities.len() == probabilities
     }
 
     #[must_use]
@@ -194,20 +171,7 @@ impl Network<'_> {
 
     /// `tokens` holds whole sequences of `state.positions` tokens, one after the other; as many rows as `state` has.
     pub fn forward(&self, tokens: &[u16], dropout: Dropout, state: &mut State) {
-        let (width, positions) = (self.config.width, state.positions);
-        let (token_rows, position_rows) = (
-            self.part(&self.table.token_embedding),
-            self.part(&self.table.position_embedding),
-        );
-        for ((index, &token), row) in tokens
-            .iter()
-            .enumerate()
-            .zip(state.residual.chunks_exact_mut(width))
-        {
-            let token_row = &token_rows[token as usize * width..][..width];
-            row.copy_from_slice(&position_rows[index % positions * width..][..width]);
-            add_into(row, token_row);
-        }
+        self.embed(tokens, state.positions, &mut state.residual);
         dropout.apply(&mut state.residual, 0, 0, Place::Embedding);
         for (layer, ranges) in self.table.blocks.iter().enumerate() {
             self.block(layer, ranges, dropout, state);
@@ -220,9 +184,26 @@ impl Network<'_> {
         );
     }
 
+    /// Sum of each token's and its position's row.
+    pub(crate) fn embed(&self, tokens: &[u16], positions: usize, target: &mut [f32]) {
+        let width = self.config.width;
+        let (token_rows, position_rows) = (
+            self.part(&self.table.token_embedding),
+            self.part(&self.table.position_embedding),
+        );
+        for ((index, &token), row) in tokens
+            .iter()
+            .enumerate()
+            .zip(target.chunks_exact_mut(width))
+        {
+            let token_row = &token_rows[token as usize * width..][..width];
+            row.copy_from_slice(&position_rows[index % positions * width..][..width]);
+            add_into(row, token_row);
+        }
+    }
+
     fn block(&self, layer: usize, ranges: &BlockRanges, dropout: Dropout, state: &mut State) {
-        let shared = state.blocks.len();
-        let block = &mut state.blocks[layer % shared];
+        let block = &mut state.blocks[layer];
         block.input.copy_from_slice(&state.residual);
         self.norm(
             &mut block.norm1,
@@ -309,14 +290,6 @@ impl Network<'_> {
             Matrix::new(&state.norm, rows, width),
             Matrix::new(self.part(&self.table.token_embedding), vocabulary, width).transposed(),
         );
-    }
-
-    /// Cross-entropies in nats of whole sequences of `state.positions` tokens, one for each target.
-    pub fn losses(&self, tokens: &[u16], targets: &[u16], state: &mut State, losses: &mut [f32]) {
-        self.forward(tokens, Dropout::default(), state);
-        self.head(state);
-        let vocabulary = self.config.vocabulary;
-        let _ = cross_entropy(&mut state.logits, targets, vocabulary, 0.0, losses);
     }
 }
 

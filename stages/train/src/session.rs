@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use nanoflow_model::backward::{Pass, Teacher, Workspace};
 use nanoflow_model::config::TrainingConfig;
 use nanoflow_model::data::Batch;
+use nanoflow_model::inference::Buffers;
 use nanoflow_model::loss::thread_pool;
-use nanoflow_model::network::{Network, State};
+use nanoflow_model::network::Network;
 use nanoflow_model::optimizer::{learning_rate, AdamW};
 use nanoflow_model::parameters::ParameterTable;
 use nanoflow_model::quant::rounded_weights;
@@ -274,8 +275,8 @@ impl Session {
                 .into_par_iter()
                 .map(|(inputs, targets)| {
                     let mut losses = vec![0.0; targets.len()];
-                    let mut state = State::for_inference(&self.config, inputs.len(), block);
-                    network.losses(inputs, targets, &mut state, &mut losses);
+                    let mut buffers = Buffers::new(&self.config, inputs.len(), block);
+                    network.losses(inputs, targets, &mut buffers, &mut losses);
                     losses.iter().map(|&loss| f64::from(loss)).sum::<f64>()
                 })
                 .collect()

@@ -2,12 +2,13 @@
 
 mod matrix;
 mod pointwise;
+mod softmax;
 mod wide;
 
 pub use matrix::{multiply, multiply_into, Matrix, MatrixMut};
 pub use pointwise::{
-    add_bias, add_into, column_sums, cross_entropy, distillation, dot, dropout, exponential, gelu,
-    gelu_tanh, layer_norm, layer_norm_backward, multiply_elements, scale, softmax_causal,
-    softmax_causal_backward, NormStatistics,
+    activate, add_bias, add_into, add_to_rows, column_sums, dot, dropout, exponential, gelu,
+    gelu_tanh, layer_norm, layer_norm_backward, multiply_elements, scale, NormStatistics,
 };
+pub use softmax::{cross_entropy, distillation, softmax_causal, softmax_causal_backward, LogSum};
 pub(crate) use wide::widest;

@@ -6,10 +6,10 @@ use super::widest;
 use crate::config::LAYER_NORM_EPSILON;
 
 /// Sums in 16 lanes and then across them: fast, and the same order on every machine.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 #[inline(always)]
-fn sum_of(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum_of(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let chunks = values.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().map(|&value| term(value)).sum();
@@ -78,32 +78,59 @@ fn normal(x: f32) -> (f32, f32) {
     (phi, gauss * 0.398_942_3)
 }
 
+/// x·Φ(x), the exact GELU, and its slope.
+#[inline(always)]
+fn gelu_at(x: f32) -> (f32, f32) {
+    let (phi, density) = normal(x);
+    (x * phi, phi + x * density)
+}
+
+/// The GELU with tanh that GPT-2 was trained with, x·σ(2u) with u = √(2/π)·(x + 0.044715·x³), and its slope.
+#[inline(always)]
+fn gelu_tanh_at(x: f32) -> (f32, f32) {
+    const TWICE: f32 = 2.0 * 0.797_884_6;
+    let square = x * x;
+    let sigma = 1.0 / (1.0 + exponential(-TWICE * x * (1.0 + 0.044_715 * square)));
+    let inner = TWICE * (1.0 + 3.0 * 0.044_715 * square);
+    (x * sigma, sigma + x * sigma * (1.0 - sigma) * inner)
+}
+
 /// target[i] = x·Φ(x), the exact GELU, and values[i] = x becomes the slope there.
 pub fn gelu(target: &mut [f32], values: &mut [f32]) {
     widest(
         #[inline(always)]
         || {
             for (y, x) in target.iter_mut().zip(values.iter_mut()) {
-                let (phi, density) = normal(*x);
-                *y = *x * phi;
-                *x = phi + *x * density;
+                (*y, *x) = gelu_at(*x);
             }
         },
     );
 }
 
-/// As [`gelu`], in the form with tanh that GPT-2 was trained with: x·σ(2u) with u = √(2/π)·(x + 0.044715·x³).
+/// As [`gelu`], in the form with tanh that GPT-2 was trained with.
 pub fn gelu_tanh(target: &mut [f32], values: &mut [f32]) {
-    const TWICE: f32 = 2.0 * 0.797_884_6;
     widest(
         #[inline(always)]
         || {
             for (y, x) in target.iter_mut().zip(values.iter_mut()) {
-                let square = *x * *x;
-                let sigma = 1.0 / (1.0 + exponential(-TWICE * *x * (1.0 + 0.044_715 * square)));
-                let inner = TWICE * (1.0 + 3.0 * 0.044_715 * square);
-                *y = *x * sigma;
-                *x = sigma + *x * sigma * (1.0 - sigma) * inner;
+                (*y, *x) = gelu_tanh_at(*x);
+            }
+        },
+    );
+}
+
+/// Each row of `values` becomes the GELU, exact or with tanh, of itself plus `bias`.
+pub fn activate(values: &mut [f32], bias: &[f32], is_exact: bool) {
+    widest(
+        #[inline(always)]
+        || {
+            for row in values.chunks_exact_mut(bias.len()) {
+                let row = row.iter_mut().zip(bias);
+                if is_exact {
+                    row.for_each(|(x, b)| *x = gelu_at(*x + b).0);
+                } else {
+                    row.for_each(|(x, b)| *x = gelu_tanh_at(*x + b).0);
+                }
             }
         },
     );
@@ -150,6 +177,20 @@ pub fn add_bias(target: &mut [f32], bias: &[f32]) {
     for row in target.chunks_exact_mut(bias.len()) {
         row.copy_from_slice(bias);
     }
+}
+
+/// Adds `bias` to every row of `target`.
+pub fn add_to_rows(target: &mut [f32], bias: &[f32]) {
+    widest(
+        #[inline(always)]
+        || {
+            for row in target.chunks_exact_mut(bias.len()) {
+                for (value, &b) in row.iter_mut().zip(bias) {
+                    *value += b;
+                }
+            }
+        },
+    );
 }
 
 /// sums[c] += Σ_r matrix[r, c]: the gradient of a bias.
@@ -239,162 +280,6 @@ pub fn layer_norm_backward(
             }
         },
     );
-}
-
-/// Softmax of row t over its first t + 1 columns, the rest 0. `scores` is T × T.
-pub fn softmax_causal(scores: &mut [f32], positions: usize) {
-    widest(
-        #[inline(always)]
-        || {
-            for (position, row) in scores.chunks_exact_mut(positions).enumerate() {
-                let (seen, future) = row.split_at_mut(position + 1);
-                softmax(seen);
-                future.fill(0.0);
-            }
-        },
-    );
-}
-
-#[inline(always)]
-fn softmax(row: &mut [f32]) {
-    let largest = largest_of(row);
-    for value in row.iter_mut() {
-        *value = exponential(*value - largest);
-    }
-    let inverse = 1.0 / sum_of(row, |value| value);
-    for value in row.iter_mut() {
-        *value *= inverse;
-    }
-}
-
-/// Turns d_probabilities into d_scores in place: p·(dp - Σ p·dp), 0 past the diagonal.
-pub fn softmax_causal_backward(gradient: &mut [f32], probabilities: &[f32], positions: usize) {
-    widest(
-        #[inline(always)]
-        || {
-            let rows = gradient
-                .chunks_exact_mut(positions)
-                .zip(probabilities.chunks_exact(positions));
-            for (position, (d, p)) in rows.enumerate() {
-                let (seen, future) = d.split_at_mut(position + 1);
-                let slope = dot(seen, &p[..=position]);
-                for (d, &p) in seen.iter_mut().zip(p) {
-                    *d = p * (*d - slope);
-                }
-                future.fill(0.0);
-            }
-        },
-    );
-}
-
-/// Sum over rows of the cross-entropies in nats, each also put into `losses`; `logits` become
-/// `scale·(softmax - onehot)`, their gradient, unless `scale` is 0.
-///
-/// # Panics
-/// If a target is past the vocabulary (the callers check token files when they read them).
-#[must_use]
-pub fn cross_entropy(
-    logits: &mut [f32],
-    targets: &[u16],
-    vocabulary: usize,
-    scale: f32,
-    losses: &mut [f32],
-) -> f64 {
-    let mut total = 0.0;
-    widest(
-        #[inline(always)]
-        || {
-            let rows = logits.chunks_exact_mut(vocabulary).zip(targets);
-            for ((row, &target), loss) in rows.zip(losses.iter_mut()) {
-                let wanted = row[target as usize];
-                let largest = largest_of(row);
-                if scale == 0.0 {
-                    let sum = sum_of(row, |value| exponential(value - largest));
-                    *loss = sum.ln() - (wanted - largest);
-                    total += f64::from(*loss);
-                    continue;
-                }
-                for value in row.iter_mut() {
-                    *value = exponential(*value - largest);
-                }
-                let sum = sum_of(row, |value| value);
-                *loss = sum.ln() - (wanted - largest);
-                total += f64::from(*loss);
-                let factor = scale / sum;
-                for value in row.iter_mut() {
-                    *value *= factor;
-                }
-                row[target as usize] -= scale;
-            }
-        },
-    );
-    total
-}
-
-/// As [`cross_entropy`] with a teacher: sum over rows of (1 - weight)·cross-entropy + weight·τ²·KL(teacher ‖ student), both at
-/// temperature τ; `logits` become `scale` times the gradient.
-#[must_use]
-pub fn distillation(
-    logits: &mut [f32],
-    teacher: &[f32],
-    targets: &[u16],
-    vocabulary: usize,
-    (scale, weight, temperature): (f32, f32, f32),
-) -> f64 {
-    let mut total = 0.0;
-    let mut buffers = [0; 3].map(|_| vec![0.0f32; vocabulary]);
-    let [plain, soft, wanted] = &mut buffers;
-    let rows = logits
-        .chunks_exact_mut(vocabulary)
-        .zip(teacher.chunks_exact(vocabulary));
-    for ((row, teacher), &target) in rows.zip(targets) {
-        log_softmax(plain, row, 1.0);
-        log_softmax(soft, row, temperature);
-        log_softmax(wanted, teacher, temperature);
-        let mut divergence = 0.0;
-        for ((own, wish), (logit, plain)) in
-            soft.iter().zip(&*wanted).zip(row.iter_mut().zip(&*plain))
-        {
-            let (probability, teacher) = (own.exp(), wish.exp());
-            divergence += teacher * (wish - own);
-            *logit = scale
-                * ((1.0 - weight) * plain.exp() + weight * temperature * (probability - teacher));
-        }
-        row[target as usize] -= scale * (1.0 - weight);
-        total += f64::from((1.0 - weight) * -plain[target as usize])
-            + f64::from(weight * temperature * temperature * divergence);
-    }
-    total
-}
-
-/// target = log softmax(source / temperature).
-fn log_softmax(target: &mut [f32], source: &[f32], temperature: f32) {
-    let largest = largest_of(source);
-    let sum: f32 = source
-        .iter()
-        .map(|value| ((value - largest) / temperature).exp())
-        .sum();
-    let shift = sum.ln();
-    for (target, value) in target.iter_mut().zip(source) {
-        *target = (value - largest) / temperature - shift;
-    }
-}
-
-/// In lanes, so that it vectorises.
-#[inline(always)]
-fn largest_of(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks
-        .remainder()
-        .iter()
-        .fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = if value > *lane { value } else { *lane };
-        }
-    }
-    lanes.iter().fold(rest, |a, &b| a.max(b))
 }
 
 /// Inverted dropout in place: element i is zeroed with probability `rate`, decided by a hash of (key, i) alone, so

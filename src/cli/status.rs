@@ -29,10 +29,11 @@ struct Row {
 }
 
 pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
-    let rows = match all_fresh(global, arguments) {
-        Some(rows) => rows,
-        None => look_closely(global, arguments)?,
-    };
+    if let Some(text) = all_fresh(global, arguments) {
+        print(&text);
+        return Ok(0);
+    }
+    let rows = look_closely(global, arguments)?;
     if global.json {
         let stages: Vec<_> = rows
             .iter()
@@ -62,8 +63,8 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
     Ok(0)
 }
 
-/// All stages, if a look at the last run's snapshot shows that each is fresh and none is running.
-fn all_fresh(global: &Global, arguments: &Args) -> Option<Vec<Row>> {
+/// What is told of all stages, if a look at the last run's snapshot shows that each is fresh and none is running.
+fn all_fresh(global: &Global, arguments: &Args) -> Option<String> {
     // With targets only these are told, and the snapshot does not say which they are.
     if !arguments.targets.is_empty() {
         return None;
@@ -76,13 +77,38 @@ fn all_fresh(global: &Global, arguments: &Args) -> Option<Vec<Row>> {
     let Looked::Clean(clean) = snapshot::look(&base, &root, &question, false) else {
         return None;
     };
-    let rows = clean.names()?.into_iter().map(|stage| Row {
-        stage,
-        state: StageState::Fresh,
-        reason: None,
-        running: None,
-    });
-    Some(rows.collect())
+    let lines = clean.lines()?;
+    match global.json {
+        true => fresh_json(&lines),
+        false => fresh_table(&lines),
+    }
+}
+
+fn fresh_json(lines: &[u8]) -> Option<String> {
+    let stages: Option<Vec<_>> = snapshot::stage_names(lines)
+        .map(|name| Some(json!({ "stage": name?, "state": StageState::Fresh, "reason": null })))
+        .collect();
+    Some(format!("{}\n", json!({ "stages": stages? })))
+}
+
+/// As [`table`] writes it. There may be a hundred thousand stages, so nothing is kept of each but its line.
+fn fresh_table(lines: &[u8]) -> Option<String> {
+    let (mut count, mut width) = (0, 0);
+    for name in snapshot::stage_names(lines) {
+        width = width.max(name?.chars().count());
+        count += 1;
+    }
+    let word = StageState::Fresh.word();
+    let mut out = String::with_capacity(count * (width + word.len() + 3));
+    for name in snapshot::stage_names(lines) {
+        let name = name?;
+        out.push_str(&name);
+        let missing = width - name.chars().count();
+        out.extend(std::iter::repeat_n(' ', missing + 2));
+        out.push_str(word);
+        out.push('\n');
+    }
+    Some(out)
 }
 
 fn look_closely(global: &Global, arguments: &Args) -> Result<Vec<Row>, CliError> {
@@ -103,4 +129,25 @@ fn look_closely(global: &Global, arguments: &Args) -> Result<Vec<Row>, CliError>
         running: status.running,
     });
     Ok(rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fresh_stages_are_told_as_any_are() {
+        let names = ["a", "größer", "with_a_long_name", "b\\c", "d\"e"];
+        let mut lines = String::new();
+        for stage in names {
+            let name = json!(stage);
+            lines += &format!("{{\"event\":\"stage-finished\",\"stage\":{name},\"key\":\"00\"}}\n");
+        }
+        let rows = names.map(|name| vec![name.to_string(), "fresh".to_string(), String::new()]);
+        assert_eq!(fresh_table(lines.as_bytes()), Some(table(&rows)));
+        assert_eq!(fresh_table(b""), Some(table(&[])));
+        lines += "{\"event\":\"stage-finished\",\"sta";
+        assert_eq!(fresh_table(lines.as_bytes()), None);
+        assert_eq!(fresh_json(lines.as_bytes()), None);
+    }
 }

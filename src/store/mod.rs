@@ -19,6 +19,7 @@ mod actions;
 mod collect;
 mod digest;
 mod lock;
+mod mapped;
 mod memo;
 mod objects;
 mod parallel;

@@ -1,5 +1,6 @@
 //! Is everything as the snapshot says? One pass over the files, in the order of their folders.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, OsStr};
 use std::os::fd::AsFd;
@@ -46,19 +47,20 @@ impl Clean {
     pub fn lines(self) -> Option<Vec<u8>> {
         lines_but(&self.file, &self.later, &BTreeSet::new(), self.used)
     }
+}
 
-    /// Names of the stages, in their order; `None` if that part is damaged.
-    pub fn names(self) -> Option<Vec<String>> {
-        let lines = self.lines()?;
-        let lines = lines.split(|byte| *byte == b'\n');
-        lines
-            .filter(|line| !line.is_empty())
-            .map(|line| match plain_name(line) {
-                Some(name) => Some(name.to_string()),
-                None => Some(serde_json::from_slice::<Line>(line).ok()?.stage),
-            })
-            .collect()
-    }
+/// Names of the stages that these lines tell of, in their order; `None` for a line that is damaged.
+pub fn stage_names(lines: &[u8]) -> impl Iterator<Item = Option<Cow<'_, str>>> {
+    let mut rest = lines;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, after) = rest.split_at_checked(end)?;
+        rest = after.get(1..).unwrap_or_default();
+        (!line.is_empty()).then(|| match plain_name(line) {
+            Some(name) => Some(Cow::Borrowed(name)),
+            None => Some(Cow::Owned(serde_json::from_slice::<Line>(line).ok()?.stage)),
+        })
+    })
 }
 
 /// The lines of all stages but some. `used` is memory to read them into.

@@ -21,7 +21,7 @@ use crate::store::{Identity, Sighting};
 
 use super::project::Overrides;
 
-pub use look::{look, Clean, Looked};
+pub use look::{look, stage_names, Clean, Looked};
 pub(super) use part::folder_of;
 pub use part::{Changed, Part, Previous};
 pub(super) use record::{record, record_part, Settled};

@@ -21,6 +21,18 @@ pub const MUTATIONS: &[Mutation] = &[
         tests: &["content::a_look_right_after_a_change_is_not_trusted"],
     },
     Mutation {
+        name: "zeros-of-a-cut-file-hashed",
+        guarantee: "a file that is cut short while it is hashed is an error",
+        changes: &[("src/store/mapped.rs", "(whole && !cut).then_some(found)", "(whole || cut || length > 0).then_some(found)")],
+        tests: &["store::mapped::tests::what_is_cut_meanwhile_is_nothing", "store::mapped::tests::zeros_in_place_of_what_was_cut_are_nothing"],
+    },
+    Mutation {
+        name: "cut-files-end-the-process",
+        guarantee: "a file that is cut short while it is hashed does not end the process",
+        changes: &[("src/store/mapped.rs", "if code > 0 && zeros_instead(address) {", "if code == 0 && zeros_instead(address) {")],
+        tests: &["store::mapped::tests::what_is_cut_meanwhile_is_nothing"],
+    },
+    Mutation {
         name: "executable-bit-ignored",
         guarantee: "the executable bit is content",
         changes: &[("src/store/stat.rs", "        if self.executable {\n            Kind::Executable", "        if self.executable && self.size > u64::MAX / 2 {\n            Kind::Executable")],

@@ -305,24 +305,44 @@ fn clocks_that_went_wrong_change_nothing() {
 #[test]
 fn any_byte_of_what_was_seen_last_may_change() {
     let flow = flow();
-    flow.expect(0, &["run"]);
     let rest = std::time::Duration::from_millis(60);
+    flow.expect(0, &["run"]);
     std::thread::sleep(rest);
+    flow.expect(0, &["run"]);
+    damage_what_was_seen(&flow, false);
+    // A small change is noted beside what was seen before.
+    flow.write("src", "2\n");
+    flow.expect(0, &["run"]);
+    std::thread::sleep(rest);
+    flow.expect(0, &["run"]);
+    damage_what_was_seen(&flow, true);
+}
+
+/// Changes single bits all over the stat cache, the snapshot, and the note beside it if there is to be one.
+fn damage_what_was_seen(flow: &Flow, noted: bool) {
     let outcomes = flow.outcomes(&[]);
-    let files: Vec<PathBuf> = files_below(&flow.path("cache"))
+    let files: Vec<(PathBuf, Vec<u8>)> = files_below(&flow.path("cache"))
         .into_iter()
         .filter(|file| {
             let name = file.strip_prefix(flow.path("cache")).expect("below");
             name == Path::new("stat") || name.starts_with("clean")
         })
+        .map(|file| (file.clone(), std::fs::read(file).expect("a file")))
         .collect();
+    let ending = |end: &str| {
+        let ends = |(file, _): &&(PathBuf, Vec<u8>)| file.extension().is_some_and(|e| e == end);
+        files.iter().filter(ends).count()
+    };
     assert!(files.len() >= 2, "{files:?}");
-    for file in files {
-        let whole = std::fs::read(&file).expect("a file");
+    assert!(!noted || ending("later") == 1, "nothing was noted");
+    for (file, whole) in &files {
         for at in (0..whole.len()).step_by(whole.len() / 24) {
+            for (file, whole) in &files {
+                std::fs::write(file, whole).expect("a file");
+            }
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << (at % 8);
-            std::fs::write(&file, bytes).expect("a file");
+            std::fs::write(file, bytes).expect("a file");
             // What the stat cache says is asked only on the long way.
             let mut command = flow.command();
             command.args(["run", "--json"]);
@@ -339,6 +359,5 @@ fn any_byte_of_what_was_seen_last_may_change() {
                 .collect();
             assert_eq!(now, outcomes, "{} at {at}", file.display());
         }
-        std::fs::write(&file, whole).expect("a file");
     }
 }

@@ -311,6 +311,26 @@ fn a_small_change_is_run_under_the_flows_own_setting() {
     }
 }
 
+/// The stage's own program starts unjudged; what that starts does not.
+#[test]
+fn an_undeclared_program_is_refused() {
+    if !can_refuse() {
+        return;
+    }
+    let flow = flow("FLOW/tool || true; echo x > {{ outputs.o }}", "");
+    flow.write("tool", "#!/bin/sh\necho y\n");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(flow.path("tool"), mode).expect("a program");
+    let said = flow.expect(1, &["run"]);
+    let path = flow.path("tool");
+    assert!(
+        said.stderr
+            .contains(&format!("the sandbox refused running {}", path.display())),
+        "{}",
+        said.stderr
+    );
+}
+
 #[test]
 fn what_programs_need_is_there() {
     let lines = [

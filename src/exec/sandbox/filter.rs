@@ -329,6 +329,10 @@ mod tests {
                 assert_eq!(fate(&program, OURS, number, args), expected, "{number}");
             }
             assert_eq!(fate(&program, 3, 2, [0; 6]), ALLOW);
+            if cfg!(target_arch = "x86_64") {
+                let absent = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+                assert_eq!(fate(&program, OURS, X32 + 2, [0; 6]), absent);
+            }
         }
     }
 

@@ -60,6 +60,23 @@ pub const MUTATIONS: &[Mutation] = &[
         tests: &["sandbox::report_tells_and_goes_on"],
     },
     Mutation {
+        name: "programs-not-judged",
+        guarantee: "one call of a program goes unjudged, that by which the stage begins",
+        changes: &[
+            ("src/exec/sandbox/filter.rs", "            libc::SYS_execve => (number, Fate::JudgeUnmarked(mark)),", "            libc::SYS_execve if mark.0[0] > 0 => (number, Fate::Allow),"),
+        ],
+        tests: &["sandbox::an_undeclared_program_is_refused", "exec::sandbox::filter::tests::arguments_decide_where_a_call_may_name_no_path"],
+    },
+    Mutation {
+        name: "root-keeps-its-capabilities",
+        guarantee: "root gives up what leads around the walls",
+        changes: &[
+            ("src/exec/sandbox/confine.rs", "        permitted: had.permitted & kept,", "        permitted: had.permitted | kept,"),
+            ("src/exec/sandbox/confine.rs", "        effective: had.effective & kept,", "        effective: had.effective | kept,"),
+        ],
+        tests: &["sandbox::what_leads_around_the_walls_is_given_up"],
+    },
+    Mutation {
         name: "sandbox-of-the-flow-forgotten",
         guarantee: "the flow's `sandbox` holds in a part of the flow too",
         changes: &[

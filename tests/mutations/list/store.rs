@@ -42,6 +42,12 @@ pub const MUTATIONS: &[Mutation] = &[
         tests: &["disk::any_byte_of_what_was_seen_last_may_change"],
     },
     Mutation {
+        name: "damaged-note-taken",
+        guarantee: "damage to what was noted beside what was seen is noticed",
+        changes: &[("src/exec/snapshot/later.rs", "            if blake3::hash(content).as_bytes() != check {", "            if check.is_empty() {")],
+        tests: &["disk::any_byte_of_what_was_seen_last_may_change"],
+    },
+    Mutation {
         name: "damaged-stat-cache-taken",
         guarantee: "damage to the stat cache is noticed",
         changes: &[

@@ -22,7 +22,7 @@ ROWS = [
     ("matrix products", r"microkernel|gemm_basic|gemm_f32"),
     ("packing matrices for them", r"gemm_common|pack"),
     ("GELU", r"\b(gelu|activate)"),
-    ("softmax of attention", r"\bsoftmax"),
+    ("softmax of attention", r" softmax"),
     ("softmax and cross-entropy of the head", r"\b(cross_entropy|add_columns)"),
     ("LayerNorm", r"\blayer_norm"),
     ("biases, residual sums", r"\b(add_into|column_sums|multiply_elements|add_bias|add_to_rows)"),

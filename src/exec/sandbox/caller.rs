@@ -36,6 +36,9 @@ impl Caller {
 
     /// What a process calls itself and its open files, as another process names these.
     fn seen_from_here(&self, path: &Path) -> PathBuf {
+        if !path.starts_with("/proc") && !path.starts_with("/dev") {
+            return path.to_path_buf();
+        }
         let own = PathBuf::from(format!("/proc/{}", self.pid));
         let replaced = [
             ("/proc/self", own.clone()),

@@ -9,8 +9,14 @@ use crate::store::{Fresh, StoreError, Unsynced};
 
 use super::super::Project;
 
-/// How long a result waits for others to share its sync. A process that is killed loses at most the results of this time.
-const GATHER: Duration = Duration::from_millis(100);
+/// How long a result waits for others to share its sync. A process that is killed loses at most the results of this time: those
+/// that took long do not wait long.
+fn patience(fresh: &Fresh) -> Duration {
+    match fresh.action.measured.seconds {
+        0.0..1.0 => Duration::from_millis(400),
+        _ => Duration::from_millis(100),
+    }
+}
 
 /// The thread that records results.
 pub(super) struct Committer {
@@ -56,12 +62,15 @@ fn work(
 ) -> Result<(), StoreError> {
     let mut unsynced = Unsynced::default();
     while let Ok(first) = receiver.recv() {
+        let mut end = Instant::now() + patience(&first);
         let mut group = vec![first];
-        let end = Instant::now() + GATHER;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match receiver.recv_timeout(left) {
-                Ok(fresh) => group.push(fresh),
+                Ok(fresh) => {
+                    end = end.min(Instant::now() + patience(&fresh));
+                    group.push(fresh);
+                }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }

@@ -19,6 +19,13 @@ pub fn print_json(value: &serde_json::Value) {
     print(&format!("{value}\n"));
 }
 
+/// A cell of a column as wide as its widest cell, and the gap behind it.
+pub fn push_cell(out: &mut String, cell: &str, width: usize) {
+    out.push_str(cell);
+    let missing = width.saturating_sub(cell.chars().count());
+    out.extend(std::iter::repeat_n(' ', missing + 2));
+}
+
 /// Columns of text, the last one as long as it likes.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -34,9 +41,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     for row in rows {
         let begin = out.len();
         for (cell, width) in row.iter().zip(&widths) {
-            out.push_str(cell);
-            let missing = width.saturating_sub(cell.chars().count());
-            out.extend(std::iter::repeat_n(' ', missing + 2));
+            push_cell(&mut out, cell, *width);
         }
         out.truncate(begin + out[begin..].trim_end().len());
         out.push('\n');

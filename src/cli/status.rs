@@ -10,7 +10,7 @@ use crate::key::Reason;
 use crate::report::{states, tell, Running, StageState};
 use crate::store::{holder, State};
 
-use super::output::{print, print_json, table};
+use super::output::{print, print_json, push_cell, table};
 use super::{CliError, Global};
 
 #[derive(Debug, clap::Args)]
@@ -38,8 +38,7 @@ pub fn main(global: &Global, arguments: &Args) -> Result<u8, CliError> {
         let stages: Vec<_> = rows
             .iter()
             .map(|row| {
-                let mut stage =
-                    json!({ "stage": row.stage, "state": row.state, "reason": row.reason });
+                let mut stage = stage_json(&row.stage, row.state, row.reason.as_ref());
                 if let Some(running) = &row.running {
                     stage["running"] = json!(running);
                 }
@@ -84,9 +83,13 @@ fn all_fresh(global: &Global, arguments: &Args) -> Option<String> {
     }
 }
 
+fn stage_json(stage: &str, state: StageState, reason: Option<&Reason>) -> serde_json::Value {
+    json!({ "stage": stage, "state": state, "reason": reason })
+}
+
 fn fresh_json(lines: &[u8]) -> Option<String> {
     let stages: Option<Vec<_>> = snapshot::stage_names(lines)
-        .map(|name| Some(json!({ "stage": name?, "state": StageState::Fresh, "reason": null })))
+        .map(|name| Some(stage_json(&name?, StageState::Fresh, None)))
         .collect();
     Some(format!("{}\n", json!({ "stages": stages? })))
 }
@@ -101,10 +104,7 @@ fn fresh_table(lines: &[u8]) -> Option<String> {
     let word = StageState::Fresh.word();
     let mut out = String::with_capacity(count * (width + word.len() + 3));
     for name in snapshot::stage_names(lines) {
-        let name = name?;
-        out.push_str(&name);
-        let missing = width - name.chars().count();
-        out.extend(std::iter::repeat_n(' ', missing + 2));
+        push_cell(&mut out, &name?, width);
         out.push_str(word);
         out.push('\n');
     }

@@ -42,8 +42,10 @@ impl Terminal {
             Some(bars) => {
                 let _ = bars.println(text);
             }
-            // One write for each line: those of other programs do not come between, and a closed pipe is no reason to stop.
-            None => drop(std::io::stderr().write_all(format!("{text}\n").as_bytes())),
+            None => {
+                // One write for each line: those of other programs do not come between. A closed pipe is no reason to stop.
+                let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+            }
         }
     }
 

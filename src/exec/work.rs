@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nanoflow_sdk as sdk;
 
 use crate::flow::quote::Language;
-use crate::flow::{Body, StageId, Template};
+use crate::flow::{Body, StageId};
 use crate::gate::{parse_metrics, Metrics};
 use crate::key::Runs;
 use crate::store::{
@@ -247,20 +247,13 @@ pub fn commands(
     let preimage = &resolved.preimage;
     match &stage.body {
         Body::Shell(_) | Body::Argv(_) => {
-            let asks = match &stage.body {
-                Body::Argv(words) => words.iter().any(Template::uses_resources),
-                Body::Shell(line) => line.uses_resources(),
-                _ => false,
+            let (params, inputs) = (&preimage.params, &preimage.inputs);
+            let runs = match stage.body.uses_resources() {
+                true => command(project, stage, params, inputs, Some(threads)),
+                // The key has it ready.
+                false => Ok(preimage.runs.clone()),
             };
-            // The key has it ready but for the number of threads.
-            let runs = match asks {
-                true => {
-                    let (params, inputs) = (&preimage.params, &preimage.inputs);
-                    command(project, stage, params, inputs, Some(threads)).map_err(Failed::stage)?
-                }
-                false => preimage.runs.clone(),
-            };
-            match runs {
+            match runs.map_err(Failed::stage)? {
                 Runs::Shell(line) => Ok(vec![vec!["/bin/sh".into(), "-c".into(), line.into()]]),
                 Runs::Argv(words) => {
                     find_program(
@@ -655,10 +648,6 @@ pub fn drop_checkpoint(project: &Project, resolved: &Resolved) {
 
 /// Closes the work directory after the stage ended.
 pub fn clear(work: &Path) {
-    // Most stages leave nothing in these: then there is nothing to look for.
-    for folder in [HOME, TEMPORARY] {
-        let _ = std::fs::remove_dir(work.join(folder));
-    }
     if let Err(error) = remove_all(work) {
         tracing::warn!("{}: {error}", work.display());
     }

@@ -160,6 +160,17 @@ pub enum Body {
     Argv(Vec<Template>),
 }
 
+impl Body {
+    /// Whether the command depends on the resources that it gets.
+    pub fn uses_resources(&self) -> bool {
+        match self {
+            Body::Shell(line) => line.uses_resources(),
+            Body::Argv(words) => words.iter().any(Template::uses_resources),
+            Body::Uses(_) | Body::Wrapper(_) => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Input {
     /// A list or a glob: the stage sees many paths, even if it is one today.

@@ -79,12 +79,9 @@ pub fn confine(wants: &Confine, roots: &Roots, mark: Mark) -> std::io::Result<Op
 }
 
 /// What root keeps: to own files and to change who it is. The rest (mounting, devices, modules, raw sockets, tracing) would lead
-/// around the walls. Other users have none of them. What is given up does not come back with another program, as the process
+/// around the walls. Other users have hardly any of them. What is given up does not come back with another program, as the process
 /// may gain no privileges any more.
 fn drop_capabilities() -> std::io::Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
     let kept = CapabilitySet::CHOWN
         | CapabilitySet::DAC_OVERRIDE
         | CapabilitySet::FOWNER
@@ -99,5 +96,8 @@ fn drop_capabilities() -> std::io::Result<()> {
         permitted: had.permitted & kept,
         inheritable: had.inheritable & kept,
     };
-    Ok(rustix::thread::set_capabilities(None, left)?)
+    if left != had {
+        rustix::thread::set_capabilities(None, left)?;
+    }
+    Ok(())
 }

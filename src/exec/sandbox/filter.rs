@@ -65,12 +65,11 @@ struct Program {
 }
 
 impl Program {
-    fn push(&mut self, code: u32, k: u32, jump_true: usize, jump_false: usize) {
+    fn push(&mut self, code: u32, k: u32, jump_true: u8, jump_false: u8) {
         self.made.push(libc::sock_filter {
             code: u16::try_from(code).unwrap_or(0),
-            // The kernel refuses a program with a jump that leads beyond its end.
-            jt: u8::try_from(jump_true).unwrap_or(u8::MAX),
-            jf: u8::try_from(jump_false).unwrap_or(u8::MAX),
+            jt: jump_true,
+            jf: jump_false,
             k,
         });
     }
@@ -80,9 +79,13 @@ impl Program {
     fn give(&mut self, result: u32) {
         self.push(libc::BPF_RET | libc::BPF_K, result, 0, 0);
     }
-    /// If what was loaded is `value`, the `count` next instructions; else those after them.
-    fn if_equal(&mut self, value: u32, count: usize) {
-        self.push(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, 0, count);
+    /// The next instruction is for what was loaded if it is `value`; else it is left out.
+    fn if_equal(&mut self, value: u32) {
+        self.push(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, 0, 1);
+    }
+    /// The same for anything but `value`.
+    fn unless_equal(&mut self, value: u32) {
+        self.push(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, 1, 0);
     }
 
     /// What happens to the call whose number was loaded. `spans` are not empty: from which number on which fate.
@@ -101,6 +104,7 @@ impl Program {
         self.choose(first);
         let length = self.made.len() - place - 1;
         if let Some(jump) = self.made.get_mut(place) {
+            // The kernel refuses a program with a jump that leads beyond its end, as one that does not fit here would.
             jump.jt = u8::try_from(length).unwrap_or(u8::MAX);
         }
         self.choose(second);
@@ -122,7 +126,7 @@ impl Program {
             Fate::JudgeSocket => {
                 self.load(argument(0));
                 for local in [libc::AF_UNIX, libc::AF_NETLINK] {
-                    self.if_equal(local as u32, 1);
+                    self.if_equal(local as u32);
                     self.give(allow);
                 }
                 self.give(self.judged);
@@ -131,7 +135,7 @@ impl Program {
                 for (number, position) in numbers.into_iter().zip(MARKED) {
                     for (half, offset) in [(number as u32, 0), ((number >> 32) as u32, 4)] {
                         self.load(argument(position) + offset);
-                        self.push(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, half, 1, 0);
+                        self.unless_equal(half);
                         self.give(self.judged);
                     }
                 }
@@ -166,6 +170,13 @@ fn spans(mut fates: Vec<(u32, Fate)>) -> Vec<(u32, Fate)> {
 /// From here on the same calls have other numbers, for programs with short pointers, of which there are hardly any.
 const X32: u32 = 0x4000_0000;
 
+/// The ring does files and sockets without system calls; programs fall back to those where it is missing.
+const RING: [libc::c_long; 3] = [
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+];
+
 /// Builds the filter. `judged` is what happens to a call that the guard judges.
 fn program(
     wants: &Confine,
@@ -173,13 +184,7 @@ fn program(
     judged: u32,
     mark: Option<Mark>,
 ) -> Vec<libc::sock_filter> {
-    // The ring does files and sockets without system calls; programs fall back to those where it is missing.
-    let ring = [
-        libc::SYS_io_uring_setup,
-        libc::SYS_io_uring_enter,
-        libc::SYS_io_uring_register,
-    ];
-    let mut fates: Vec<(libc::c_long, Fate)> = ring.map(|number| (number, Fate::Absent)).into();
+    let mut fates: Vec<(libc::c_long, Fate)> = RING.map(|number| (number, Fate::Absent)).into();
     if !wants.network {
         fates.push((libc::SYS_socket, Fate::JudgeSocket));
     }
@@ -200,12 +205,7 @@ fn program(
         judged,
     };
     program.load(ARCHITECTURE_AT);
-    program.push(
-        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-        architecture,
-        1,
-        0,
-    );
+    program.unless_equal(architecture);
     // Programs of another word length are left to Landlock.
     program.give(libc::SECCOMP_RET_ALLOW);
     program.load(NUMBER);
@@ -319,9 +319,7 @@ mod tests {
                 let expected = match calls::usage(call) {
                     Some(Use::Socket { .. }) if network => ALLOW,
                     Some(_) => NOTIFY,
-                    None if (425..428).contains(&number) => {
-                        libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32
-                    }
+                    None if RING.contains(&call) => libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
                     None => ALLOW,
                 };
                 // As an IPv4 socket, and with no flags.

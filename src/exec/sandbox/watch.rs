@@ -346,6 +346,7 @@ fn add_open(judge: &Judge, path: &Path, flags: u64, add: &mut impl FnMut(Access,
     }
     match real(path, follow) {
         Some(found) if writes => add(Access::Write, Some(found)),
+        // There it may read and list alike.
         Some(found) if judge.owns(&found) => {}
         Some(found) if found.is_dir() => add(Access::List, Some(found)),
         Some(found) => add(Access::Read, Some(found)),

@@ -130,7 +130,7 @@ impl Guard {
         self.ended.watched = watch.is_some();
         let mut listening = true;
         while !self.over {
-            let (asked, called, reaped, unheard) = {
+            let [asked, reaped, called] = {
                 let mut files = vec![readable(&self.control), readable(signals)];
                 if let Some(watch) = watch.as_ref().filter(|_| listening) {
                     files.push(PollFd::new(watch.file(), PollFlags::POLLIN));
@@ -141,28 +141,21 @@ impl Guard {
                     PollTimeout::NONE
                 };
                 let _ = poll(&mut files, timeout);
-                let ready = |file: Option<&PollFd<'_>>| file.and_then(PollFd::any).unwrap_or(false);
-                let says = |what: PollFlags| {
-                    let said = files.get(2).and_then(PollFd::revents);
-                    said.is_some_and(|said| said.intersects(what))
-                };
-                (
-                    ready(files.first()),
-                    says(PollFlags::POLLIN),
-                    ready(files.get(1)),
-                    says(PollFlags::POLLHUP | PollFlags::POLLERR),
-                )
+                [0, 1, 2].map(|number| {
+                    let said = files.get(number).and_then(PollFd::revents);
+                    said.unwrap_or(PollFlags::empty())
+                })
             };
-            if called {
+            if called.contains(PollFlags::POLLIN) {
                 listening = watch.as_mut().is_some_and(Watch::answer);
-            } else if unheard {
+            } else if !called.is_empty() {
                 // Nobody is left under the filter; to be told of it over and over until the last has ended costs a processor.
                 listening = false;
             }
-            if asked {
+            if !asked.is_empty() {
                 self.obey();
             }
-            if reaped {
+            if !reaped.is_empty() {
                 while let Ok(Some(_)) = signals.read_signal() {}
                 self.reap();
             }

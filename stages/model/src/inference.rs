@@ -6,10 +6,10 @@
 
 use crate::config::Activation;
 use crate::kernels::{
-    activate, add_bias, add_to_rows, layer_norm, multiply, softmax_causal, LogSum, Matrix,
-    MatrixMut, NormStatistics,
+    activate, add_bias, add_to_rows, layer_norm, multiply, LogSum, Matrix, MatrixMut,
+    NormStatistics,
 };
-use crate::network::{row_blocks, HeadShape, Network};
+use crate::network::{HeadShape, Network};
 use crate::parameters::{BlockRanges, Pair};
 use crate::ModelConfig;
 
@@ -41,7 +41,6 @@ impl Buffers {
     #[must_use]
     pub fn new(config: &ModelConfig, rows: usize, positions: usize) -> Self {
         let width = config.width;
-        let widest = config.vocabulary.max(4 * width);
         Self {
             positions,
             residual: vec![0.0; rows * width],
@@ -50,7 +49,7 @@ impl Buffers {
             qkv: vec![0.0; rows * 3 * width],
             scores: vec![0.0; positions * positions],
             attended: vec![0.0; rows * width],
-            panel: vec![0.0; rows * panel_columns(rows).min(widest)],
+            panel: vec![0.0; panel_length(config, rows)],
             sums: vec![LogSum::EMPTY; rows],
             wanted: vec![0.0; rows],
         }
@@ -59,10 +58,9 @@ impl Buffers {
     /// Whether these are buffers of that size.
     #[must_use]
     pub fn fits(&self, config: &ModelConfig, rows: usize, positions: usize) -> bool {
-        let widest = config.vocabulary.max(4 * config.width);
         (self.sums.len(), self.positions) == (rows, positions)
             && self.residual.len() == rows * config.width
-            && self.panel.len() == rows * panel_columns(rows).min(widest)
+            && self.panel.len() == panel_length(config, rows)
     }
 
     fn rows(&self) -> usize {
@@ -73,6 +71,11 @@ impl Buffers {
 /// Columns of a panel: whole vectors, and enough of them for a product to be worth its packing.
 fn panel_columns(rows: usize) -> usize {
     (PANEL / rows.max(1) / 64 * 64).max(64)
+}
+
+/// Values of the widest panel.
+fn panel_length(config: &ModelConfig, rows: usize) -> usize {
+    rows * panel_columns(rows).min(config.vocabulary.max(4 * config.width))
 }
 
 /// The panels (from, to) of `columns` columns.
@@ -216,31 +219,10 @@ impl Network<'_> {
     fn infer_attention(&self, buffers: &mut Buffers) {
         let positions = buffers.positions;
         let shape = HeadShape::new(self.config, positions);
-        let width = shape.head_width;
-        let scale = 1.0 / (width as f32).sqrt();
         for index in 0..buffers.rows() / positions * shape.heads {
-            let [q, k, v] = shape.views(&buffers.qkv, index);
-            for (start, end) in row_blocks(positions) {
-                let target = &mut buffers.scores[start * positions..];
-                multiply(
-                    MatrixMut::strided(target, end - start, end, positions),
-                    false,
-                    scale,
-                    q.block(start, end, width),
-                    k.block(0, end, width).transposed(),
-                );
-            }
-            softmax_causal(&mut buffers.scores, positions);
-            let weights = Matrix::new(&buffers.scores, positions, positions);
-            for (start, end) in row_blocks(positions) {
-                multiply(
-                    shape.mixed_mut(&mut buffers.attended, index, start, end),
-                    false,
-                    1.0,
-                    weights.block(start, end, end),
-                    v.block(0, end, width),
-                );
-            }
+            shape.attend(&mut buffers.scores, &buffers.qkv, index);
+            let (scores, qkv) = (&buffers.scores, &buffers.qkv);
+            shape.mix(&mut buffers.attended, scores, qkv, index, 1.0);
         }
     }
 }

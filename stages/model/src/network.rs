@@ -243,21 +243,8 @@ impl Network<'_> {
     ) {
         let shape = HeadShape::new(self.config, positions);
         let square = positions * positions;
-        let scale = 1.0 / (shape.head_width as f32).sqrt();
         for (index, scores) in block.probabilities.chunks_exact_mut(square).enumerate() {
-            let [q, k, v] = shape.views(&block.qkv, index);
-            let width = shape.head_width;
-            for (start, end) in row_blocks(positions) {
-                let target = &mut scores[start * positions..];
-                multiply(
-                    MatrixMut::strided(target, end - start, end, positions),
-                    false,
-                    scale,
-                    q.block(start, end, width),
-                    k.block(0, end, width).transposed(),
-                );
-            }
-            softmax_causal(scores, positions);
+            shape.attend(scores, &block.qkv, index);
             let weights = if dropout.rate > 0.0 {
                 scratch.copy_from_slice(scores);
                 dropout.apply(scratch, index * square, layer, Place::Attention);
@@ -265,17 +252,8 @@ impl Network<'_> {
             } else {
                 &*scores
             };
-            let weights = Matrix::new(weights, positions, positions);
             let gate = dropout.gate(index, layer);
-            for (start, end) in row_blocks(positions) {
-                multiply(
-                    shape.mixed_mut(&mut block.attended, index, start, end),
-                    false,
-                    gate,
-                    weights.block(start, end, end),
-                    v.block(0, end, width),
-                );
-            }
+            shape.mix(&mut block.attended, weights, &block.qkv, index, gate);
         }
     }
 
@@ -332,6 +310,38 @@ impl HeadShape {
                 3 * self.width,
             )
         })
+    }
+
+    /// scores = softmax(Q·Kᵀ/√D) of one head, T × T and causal.
+    pub fn attend(self, scores: &mut [f32], qkv: &[f32], index: usize) {
+        let [q, k, _] = self.views(qkv, index);
+        let (positions, width) = (self.positions, self.head_width);
+        for (start, end) in row_blocks(positions) {
+            let target = &mut scores[start * positions..];
+            multiply(
+                MatrixMut::strided(target, end - start, end, positions),
+                false,
+                1.0 / (width as f32).sqrt(),
+                q.block(start, end, width),
+                k.block(0, end, width).transposed(),
+            );
+        }
+        softmax_causal(scores, positions);
+    }
+
+    /// gate·weights·V of one head, to its place in `attended`. `weights` is T × T and causal.
+    pub fn mix(self, attended: &mut [f32], weights: &[f32], qkv: &[f32], index: usize, gate: f32) {
+        let [_, _, v] = self.views(qkv, index);
+        let weights = Matrix::new(weights, self.positions, self.positions);
+        for (start, end) in row_blocks(self.positions) {
+            multiply(
+                self.mixed_mut(attended, index, start, end),
+                false,
+                gate,
+                weights.block(start, end, end),
+                v.block(0, end, self.head_width),
+            );
+        }
     }
 
     /// Copies a dense T × D array to where Q, K or V of one head lie.

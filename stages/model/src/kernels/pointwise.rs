@@ -10,6 +10,13 @@ pub(super) const LANES: usize = 16;
 
 #[inline(always)]
 pub(super) fn sum_of(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let (lanes, rest) = sum_in_lanes(values, term);
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// The lanes' sums, and that of the values which fill no vector.
+#[inline(always)]
+pub(super) fn sum_in_lanes(values: &[f32], term: impl Fn(f32) -> f32) -> ([f32; LANES], f32) {
     let mut lanes = [0.0f32; LANES];
     let chunks = values.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().map(|&value| term(value)).sum();
@@ -18,7 +25,7 @@ pub(super) fn sum_of(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
             *lane += term(value);
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    (lanes, rest)
 }
 
 /// Σ left[i]·right[i], in lanes.

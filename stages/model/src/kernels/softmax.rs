@@ -1,6 +1,6 @@
 //! Softmax of attention, and what is lost at the head: cross-entropy, whole and in pieces, and distillation.
 
-use super::pointwise::{sum_of, LANES};
+use super::pointwise::{sum_in_lanes, sum_of, LANES};
 use super::{dot, exponential, widest};
 
 /// Softmax of row t over its first t + 1 columns, the rest 0. `scores` is T × T.
@@ -152,15 +152,7 @@ impl LogSum {
                 for (known, row) in rows.iter_mut().zip(values.chunks_exact(columns)) {
                     let largest = largest_of(row).max(known.largest);
                     let before = known.sum * exponential(known.largest - largest);
-                    let chunks = row.chunks_exact(LANES);
-                    let rest = chunks.remainder().iter();
-                    let rest: f32 = rest.map(|value| exponential(value - largest)).sum();
-                    let mut lanes = [0.0; LANES];
-                    for chunk in chunks {
-                        for (lane, value) in lanes.iter_mut().zip(chunk) {
-                            *lane += exponential(value - largest);
-                        }
-                    }
+                    let (lanes, rest) = sum_in_lanes(row, |value| exponential(value - largest));
                     let sum = before + rest + across(lanes, |a, b| a + b);
                     *known = Self { largest, sum };
                 }
